@@ -1,0 +1,227 @@
+"""What users write and get back: messages with text, pictures and clips in, an answer out."""
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from anyres.errors import OptionError
+
+__all__ = [
+    "Answer",
+    "AnswerStream",
+    "ChatModel",
+    "GenerationOptions",
+    "ImagePart",
+    "Message",
+    "Part",
+    "Piece",
+    "TextPart",
+    "Timings",
+    "TokenLogprob",
+    "Usage",
+    "VideoPart",
+]
+
+PixelLimit = int | Literal["checkpoint"] | None
+
+
+@dataclass(frozen=True)
+class TextPart:
+    """Words of a message. Special tokens in it stay text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ImagePart:
+    """A picture: path, URL, `data:` URI, bytes, file object, PIL image, numpy array or EncodedImage.
+
+    Limits are in pixels (one visual token covers 28x28 of them). `max_pixels=None` means 1,280 visual tokens or the
+    checkpoint's limit, whichever is smaller; "checkpoint" means the checkpoint's limit (16,384 tokens in Qwen2-VL).
+    `resized_height` and `resized_width` come together and are rounded to multiples of 28. A text part that should
+    be the path of a picture is never guessed: only this type opens files.
+    """
+
+    image: Any
+    min_pixels: int | None = None
+    max_pixels: PixelLimit = None
+    resized_height: int | None = None
+    resized_width: int | None = None
+
+
+@dataclass(frozen=True)
+class VideoPart:
+    """A clip: anything an ImagePart takes (a video file then), or a list of pictures as its frames.
+
+    `fps` (frames taken per second, default 2.0) or `nframes`, not both; `start` and `end` in seconds;
+    `min_pixels`/`max_pixels` bound one frame, `total_pixels` all of them.
+    """
+
+    video: Any
+    fps: float | None = None
+    nframes: int | None = None
+    start: float | None = None
+    end: float | None = None
+    min_frames: int | None = None
+    max_frames: int | None = None
+    min_pixels: int | None = None
+    max_pixels: PixelLimit = None
+    total_pixels: int | None = None
+    resized_height: int | None = None
+    resized_width: int | None = None
+
+
+Part = TextPart | ImagePart | VideoPart
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. `content` is a string or a sequence of parts.
+
+    >>> Message("user", "hello").parts
+    (TextPart(text='hello'),)
+    """
+
+    role: str
+    content: str | Sequence[Part]
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        return (TextPart(self.content),) if isinstance(self.content, str) else tuple(self.content)
+
+
+@dataclass(frozen=True)
+class GenerationOptions:
+    """How the answer is drawn. None means: as the checkpoint's generation_config.json says, else greedy.
+
+    Penalties follow transformers and OpenAI: `repetition_penalty` divides positive logits of ids seen in prompt and
+    answer; `presence_penalty` and `frequency_penalty` (-2..2) count ids of the answer only. `logprobs` asks for that
+    many alternatives beside each chosen token (0: the chosen one alone).
+    """
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+
+    def __post_init__(self) -> None:
+        _require("max_tokens", self.max_tokens, 1, math.inf, whole=True)
+        _require("temperature", self.temperature, 0.0, 100.0)
+        _require("top_p", self.top_p, 0.0, 1.0)
+        _require("top_k", self.top_k, 0, math.inf, whole=True)
+        _require("min_p", self.min_p, 0.0, 1.0)
+        _require("repetition_penalty", self.repetition_penalty, 0.01, 100.0)
+        _require("presence_penalty", self.presence_penalty, -2.0, 2.0)
+        _require("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
+        _require("seed", self.seed, -(2**63), 2**64 - 1, whole=True)
+        _require("logprobs", self.logprobs, 0, 20, whole=True)
+        if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
+            raise OptionError("stop", repr(self.stop), "a tuple of strings that are not empty")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of the prompt by kind, and of the answer."""
+
+    text_tokens: int = 0
+    image_tokens: int = 0
+    video_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.text_tokens + self.image_tokens + self.video_tokens
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent, by stage."""
+
+    prepare_s: float = 0.0
+    encode_s: float = 0.0
+    prefill_s: float = 0.0
+    decode_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class TokenLogprob:
+    """Natural logarithm of a token's probability, with the likeliest alternatives as (text, logprob)."""
+
+    text: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some more text of an answer under way: always whole characters."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The reply. `finish_reason` is "stop" (the model ended it, or a stop string) or "length".
+
+    `notes` says in words what was changed on the way in, as "photo.jpg: shrunk from 4000x3000 to 1148x868".
+    """
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    usage: Usage = field(default_factory=Usage)
+    timings: Timings = field(default_factory=Timings)
+    notes: tuple[str, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] | None = None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class AnswerStream(Iterator[Piece]):
+    """Pieces of an answer as they are made; `answer` is the whole one once the pieces have run out."""
+
+    def __init__(self, pieces: Generator[Piece, None, Answer]) -> None:
+        self._pieces = pieces
+        self.answer: Answer | None = None
+
+    def __next__(self) -> Piece:
+        try:
+            return next(self._pieces)
+        except StopIteration as end:
+            if self.answer is None:
+                self.answer = end.value
+            raise
+
+    def close(self) -> None:
+        """Ends the generation early."""
+        self._pieces.close()
+
+
+class ChatModel(Protocol):
+    """Anything that answers messages: the local engine, or any OpenAI-compatible endpoint."""
+
+    def chat(self, messages: Sequence[Message], *, options: GenerationOptions = ...) -> Answer: ...
+
+    def stream_chat(self, messages: Sequence[Message], *, options: GenerationOptions = ...) -> AnswerStream: ...
+
+
+def _require(name: str, value: float | None, low: float, high: float, *, whole: bool = False) -> None:
+    if value is None:
+        return
+    right_type = isinstance(value, int) if whole else isinstance(value, (int, float))
+    if not right_type or isinstance(value, bool) or not low <= value <= high:
+        kind = "a whole number" if whole else "a number"
+        span = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+        raise OptionError(name, repr(value), f"{kind} {span}")

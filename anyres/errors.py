@@ -1,0 +1,85 @@
+"""Everything anyres raises on purpose.
+
+    AnyresError
+    ├── MediaError             a picture or a clip cannot be read
+    ├── MessageError           a conversation is not well formed
+    ├── OptionError            a knob has a value outside its range
+    ├── ContextLengthError     the prompt does not fit into the model's context
+    ├── CheckpointError        a checkpoint is missing, damaged or of the wrong shape
+    │   └── ModelNotFoundError no such model name or folder
+    ├── DownloadError          a hub file cannot be fetched or does not match its checksum
+    ├── MissingDependencyError an optional package is not installed
+    └── NumericsError          activations became NaN or infinite
+
+Each one carries the item's name, the value seen and the value allowed, and prints as
+`photo.png: 3x1200 pixels, aspect ratio 400; allowed: at most 200`.
+"""
+
+__all__ = [
+    "AnyresError",
+    "CheckpointError",
+    "ContextLengthError",
+    "DownloadError",
+    "MediaError",
+    "MessageError",
+    "MissingDependencyError",
+    "ModelNotFoundError",
+    "NumericsError",
+    "OptionError",
+]
+
+
+class AnyresError(Exception):
+    """A problem with what was given to anyres.
+
+    `item` names the thing (a file name, `messages[2]`, `temperature`), `seen` says what it holds and `allowed`
+    what it may hold.
+
+    >>> str(OptionError("fps", "0", "a number above 0"))
+    'fps: 0; allowed: a number above 0'
+    """
+
+    def __init__(self, item: str, seen: str, allowed: str) -> None:
+        super().__init__(item, seen, allowed)
+        self.item = item
+        self.seen = seen
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"{self.item}: {self.seen}; allowed: {self.allowed}"
+
+
+class MediaError(AnyresError):
+    """A picture or a clip cannot be read."""
+
+
+class MessageError(AnyresError):
+    """A conversation is not well formed."""
+
+
+class OptionError(AnyresError):
+    """A knob has a value outside its range."""
+
+
+class ContextLengthError(AnyresError):
+    """The prompt does not fit into the model's context."""
+
+
+class CheckpointError(AnyresError):
+    """A checkpoint is missing, damaged or of the wrong shape."""
+
+
+class ModelNotFoundError(CheckpointError):
+    """No such model name or folder."""
+
+
+class DownloadError(AnyresError):
+    """A hub file cannot be fetched or does not match its checksum."""
+
+
+class MissingDependencyError(AnyresError):
+    """An optional package is not installed."""
+
+
+class NumericsError(AnyresError):
+    """Activations became NaN or infinite; `item` is the first layer where they did."""
