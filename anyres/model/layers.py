@@ -1,0 +1,56 @@
+"""Parts that the vision encoder and the language model share: packed attention and rotary positions.
+
+Shape letters of anyres/model:
+    T packed tokens of all sequences     P patches             M merged visual tokens (P/4)
+    N any run of rows                    X 1176 values a patch D width
+    H query heads                        K key/value heads     C width of a head
+    B sequences                          L length of one       F width of the MLP
+    V vocabulary                         3 the (t, h, w) axes
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["packed_attention", "rotate", "rotary_frequencies"]
+
+
+def rotary_frequencies(width: int, theta: float, device: torch.device) -> Tensor:
+    """`width/2` angular frequencies theta^(-2k/width), float32.
+
+    >>> rotary_frequencies(4, 10_000.0, torch.device("cpu"))
+    tensor([1.0000, 0.0100])
+    """
+    exponents = torch.arange(0, width, 2, dtype=torch.int64, device=device).float() / width
+    return 1.0 / (theta**exponents)
+
+
+def rotate(x_THC: Tensor, cos_TC: Tensor, sin_TC: Tensor) -> Tensor:
+    """Turns channel pairs (i, i + C/2) of every head by the angle of the token's position."""
+    first, second = x_THC.chunk(2, dim=-1)
+    turned = torch.cat((-second, first), dim=-1)
+    return x_THC * cos_TC[:, None] + turned * sin_TC[:, None]
+
+
+def packed_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Sequence[int], *, causal: bool) -> Tensor:
+    """Attention inside each of the packed sequences, none across them. Returns out_THC.
+
+    Sequence i holds the next `lengths[i]` tokens. No mask of T x T is built: equally long sequences go through one
+    batched call, others one by one, so memory grows with the longest sequence and not with the pack.
+    """
+    group = q_THC.shape[1] // k_TKC.shape[1]
+    if group > 1:
+        k_TKC, v_TKC = (x.repeat_interleave(group, dim=1) for x in (k_TKC, v_TKC))
+    if len(set(lengths)) == 1:
+        q, k, v = (x.unflatten(0, (len(lengths), lengths[0])).transpose(1, 2) for x in (q_THC, k_TKC, v_TKC))
+        out_BHLC = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return out_BHLC.transpose(1, 2).flatten(0, 1)
+    sequences = zip(*(x.split(list(lengths)) for x in (q_THC, k_TKC, v_TKC)), strict=True)
+    return torch.cat([_attend_one(q, k, v, causal) for q, k, v in sequences])
+
+
+def _attend_one(q_LHC: Tensor, k_LHC: Tensor, v_LHC: Tensor, causal: bool) -> Tensor:
+    q, k, v = (x.transpose(0, 1)[None] for x in (q_LHC, k_LHC, v_LHC))
+    return F.scaled_dot_product_attention(q, k, v, is_causal=causal)[0].transpose(0, 1)
