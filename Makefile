@@ -1,0 +1,40 @@
+# Everything from a fresh clone. Needs Python 3.11 or newer, make and git; the rest goes into .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: setup demo test check bench
+.DELETE_ON_ERROR:
+
+setup: .venv/dev.stamp
+
+# What anyres needs to run, and what it needs to be worked on. The second holds the first.
+.venv/run.stamp: pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@echo "Installing anyres into .venv (a few minutes the first time) ..."
+	@$(PIP_INSTALL) -e '.[video]'
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@echo "Installing anyres and its development tools into .venv (a few minutes the first time) ..."
+	@$(PIP_INSTALL) -e '.[dev]'
+	@touch .venv/run.stamp $@
+
+demo: .venv/run.stamp
+	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev.stamp
+	@set -e; for file in benchmarks/*.py; do \
+	  test -e "$$file" || { echo "benchmarks/ holds no measurement yet"; break; }; \
+	  echo "== $$file"; $(BIN)/python "$$file"; \
+	done
