@@ -1,0 +1,81 @@
+"""The data factory of the embedded checkpoint: a sample is a pure function of (task, split, seed, difficulty)."""
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyres.errors import OptionError
+from recipes.tiny.fonts import FontSet, system_fonts
+from recipes.tiny.lines import SLOTS, make_line
+from recipes.tiny.texts import ALPHABET
+
+SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond", "ring", "heart")
+COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "white", "brown", "grey", "pink")
+CLASSES = (*sorted(ALPHABET - {" "}), *(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES))
+"""What the auxiliary head tells apart in a cell: characters, then coloured shapes."""
+CLASS_IDS = {name: index for index, name in enumerate(CLASSES)}
+SPLITS = ("train", "held_out")
+LINE_QUESTIONS = (
+    "Read the text.",
+    "What does it say?",
+    "What is written here?",
+    "Read this line.",
+    "Transcribe the text.",
+)
+TASKS = ("line",)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One question about one picture (1 frame) or clip (4 frames; two frames make a temporal patch)."""
+
+    task: str
+    frames: tuple[NDArray[np.uint8], ...]
+    """uint8 [H, W, 3], sides multiples of 28, all of one size."""
+    question: str
+    answer: str
+    cells: NDArray[np.int16] | None
+    """[M, SLOTS] indices into CLASSES, left to right, -1 = empty; row-major, for clips frame pair by frame pair."""
+
+
+def cell_array(cells: list[list[str]]) -> NDArray[np.int16]:
+    """[M, SLOTS] class ids of the names in each cell."""
+    array = np.full((len(cells), SLOTS), -1, dtype=np.int16)
+    for row, names in zip(array, cells, strict=True):
+        row[: len(names)] = [CLASS_IDS[name] for name in names]
+    return array
+
+
+def line_sample(
+    rng: np.random.Generator, *, split: str, difficulty: float, size: tuple[int, int] | None, fonts: FontSet
+) -> Sample:
+    """One printed line to read."""
+    line = make_line(rng, split=split, difficulty=difficulty, size=size, fonts=fonts)
+    question = LINE_QUESTIONS[int(rng.integers(len(LINE_QUESTIONS)))]
+    return Sample("line", (line.frame,), question, line.text, cell_array(line.cells))
+
+
+def make_sample(
+    task: str,
+    *,
+    split: str,
+    seed: int,
+    difficulty: float,
+    size: tuple[int, int] | None = None,
+    fonts: FontSet | None = None,
+) -> Sample:
+    """The sample of `task` number `seed` of a split ("train" or "held_out") at a difficulty of 0..1.
+
+    `size` (height, width) asks for a picture of that size; `fonts` are the installed ones unless given. An unknown
+    task or split, or a difficulty outside 0..1, is an OptionError.
+    """
+    if task not in TASKS:
+        raise OptionError("task", task, ", ".join(TASKS))
+    if split not in SPLITS:
+        raise OptionError("split", split, ", ".join(SPLITS))
+    if not 0 <= difficulty <= 1:
+        raise OptionError("difficulty", str(difficulty), "0 to 1")
+    rng = np.random.default_rng([zlib.crc32(task.encode()), SPLITS.index(split), seed])
+    return line_sample(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())
