@@ -37,7 +37,7 @@ ONSETS = tuple("bcdfghjklmnprstvwxz") + (
 CODAS = ("", "", "", "n", "r", "s", "t", "l", "m", "ck", "nd", "ng", "rt", "ss", "ß", "x", "st")
 FIRST_NAMES = tuple(
     "Anna Ben Carla David Elena Felix Grace Hugo Inés João Karl Lucía Marie Noël Olga Peter Quinn Rosa Sofía Tom "
-    "Ulrich Vera Walter Xavier Yves Zoë René Jürgen Åsa François Björn Mónica Paul Emily James Sarah".split()
+    "Ulrich Vera Walter Xavier Yves Zoë René Jürgen Asta François Björn Mónica Paul Emily James Sarah".split()
 )
 LAST_NAMES = tuple(
     "Smith Müller García Rossi Dubois Silva Weber Johnson Fernández Bianchi Martin Schäfer Lopez Muñoz Ferreira "
