@@ -15,40 +15,32 @@ from recipes.tiny.vocabulary import SPECIAL_TOKENS
 FIRST_SPECIAL = 151643
 
 # The sequences of `Qwen2TokenizationTest.test_tokenizer_integration` in transformers and the ids expected there.
-INTEGRATION = [
+INTEGRATION = {
     (
-        (
-            "Transformers (formerly known as pytorch-transformers and pytorch-pretrained-bert) provides general-purpose "
-            "architectures (BERT, GPT-2, RoBERTa, XLM, DistilBert, XLNet...) for Natural Language Understanding (NLU) and "
-            "Natural Language Generation (NLG) with over 32+ pretrained models in 100+ languages and deep "
-            "interoperability between Jax, PyTorch and TensorFlow."
-        ),
-        (
-            "8963 388 320 69514 3881 438 4510 27414 32852 388 323 4510 27414 21334 35722 1455 529 8 5707 4586 58238 77235 "
-            "320 61437 11 479 2828 12 17 11 11830 61437 64 11 1599 10994 11 27604 321 33 529 11 29881 6954 32574 369 18448 "
-            "11434 45451 320 45 23236 8 323 18448 11434 23470 320 30042 38 8 448 916 220 18 17 10 80669 4119 304 220 16 15 "
-            "15 10 15459 323 5538 94130 2897 1948 619 706 11 5355 51 21584 323 94986 13"
-        ),
+        "Transformers (formerly known as pytorch-transformers and pytorch-pretrained-bert) provides "
+        "general-purpose architectures (BERT, GPT-2, RoBERTa, XLM, DistilBert, XLNet...) for Natural Language"
+        " Understanding (NLU) and Natural Language Generation (NLG) with over 32+ pretrained models in 100+ "
+        "languages and deep interoperability between Jax, PyTorch and TensorFlow."
+    ): (
+        "8963 388 320 69514 3881 438 4510 27414 32852 388 323 4510 27414 21334 35722 1455 529 8 5707 4586 "
+        "58238 77235 320 61437 11 479 2828 12 17 11 11830 61437 64 11 1599 10994 11 27604 321 33 529 11 29881"
+        " 6954 32574 369 18448 11434 45451 320 45 23236 8 323 18448 11434 23470 320 30042 38 8 448 916 220 18"
+        " 17 10 80669 4119 304 220 16 15 15 10 15459 323 5538 94130 2897 1948 619 706 11 5355 51 21584 323 "
+        "94986 13"
     ),
     (
-        (
-            "🤗 Transformers 提供了可以轻松地下载并且训练先进的预训练模型的 API 和工具。"
-            "使用预训练模型可以减少计算消耗和碳排放，并且节省从头训练所需要的时间和资源。"
-        ),
-        (
-            "144834 80532 93685 83744 34187 73670 104261 29490 62189 103937 104034 102830 98841 104034 104949 9370 5333 "
-            "58143 102011 1773 37029 98841 104034 104949 73670 101940 100768 104997 33108 100912 105054 90395 100136 "
-            "106831 45181 64355 104034 113521 101975 33108 85329 1773"
-        ),
+        "🤗 Transformers 提供了可以轻松地下载并且训练先进的预训练模型的 API 和工具。"
+        "使用预训练模型可以减少计算消耗和碳排放，并且节省从头训练所需要的时间和资源。"
+    ): (
+        "144834 80532 93685 83744 34187 73670 104261 29490 62189 103937 104034 102830 98841 104034 104949 "
+        "9370 5333 58143 102011 1773 37029 98841 104034 104949 73670 101940 100768 104997 33108 100912 105054"
+        " 90395 100136 106831 45181 64355 104034 113521 101975 33108 85329 1773"
     ),
-    (
-        '```python\ntokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen-tokenizer")\ntokenizer("世界，你好！")```',
-        (
-            "73594 12669 198 85593 284 8979 37434 6387 10442 35722 445 48 16948 45274 16948 34841 3135 1138 85593 445 "
-            "99489 3837 108386 6313 899 73594"
-        ),
+    '```python\ntokenizer = AutoTokenizer.from_pretrained("Qwen/Qwen-tokenizer")\ntokenizer("世界，你好！")```': (
+        "73594 12669 198 85593 284 8979 37434 6387 10442 35722 445 48 16948 45274 16948 34841 3135 1138 85593"
+        " 445 99489 3837 108386 6313 899 73594"
     ),
-]
+}
 
 # Characters that this Python knows, so that both sides agree on what NFC does to them.
 assigned = st.text(st.characters(exclude_categories=("Cs", "Cn")))
@@ -62,7 +54,7 @@ def fast(full_folder: Path) -> Qwen2TokenizerFast:
     return Qwen2TokenizerFast.from_pretrained(full_folder)
 
 
-@pytest.mark.parametrize(("text", "ids"), INTEGRATION)
+@pytest.mark.parametrize(("text", "ids"), INTEGRATION.items())
 def test_ids_are_those_of_the_integration_test_of_transformers(full_tokenizer: Tokenizer, text: str, ids: str) -> None:
     assert full_tokenizer.encode_text(text) == [int(one) for one in ids.split()]
 
@@ -153,7 +145,7 @@ def test_slow_files_give_the_same_tokenizer(full_folder: Path, full_tokenizer: T
             (tmp_path / "added_tokens.json").unlink()
         other = Tokenizer.from_folder(tmp_path)
         assert other.special_ids == full_tokenizer.special_ids
-        for text, ids in INTEGRATION:
+        for text, ids in INTEGRATION.items():
             assert other.encode_text(text) == [int(one) for one in ids.split()]
 
 
