@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anyres.errors import OptionError
+from recipes.tiny.clips import STAGES, make_clip
 from recipes.tiny.fonts import FontSet, system_fonts
 from recipes.tiny.lines import SLOTS, make_line
+from recipes.tiny.scenes import PLANS, make_scene
 from recipes.tiny.texts import ALPHABET
+from recipes.tiny.things import NAMES
 
-SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond", "ring", "heart")
-COLOURS = ("red", "green", "blue", "yellow", "orange", "purple", "black", "white", "brown", "grey", "pink")
-CLASSES = (*sorted(ALPHABET - {" "}), *(f"{colour} {shape}" for colour in COLOURS for shape in SHAPES))
+CLASSES: tuple[str, ...] = (*sorted(ALPHABET - {" "}), *NAMES)
 """What the auxiliary head tells apart in a cell: characters, then coloured shapes."""
 CLASS_IDS = {name: index for index, name in enumerate(CLASSES)}
 SPLITS = ("train", "held_out")
@@ -24,7 +25,7 @@ LINE_QUESTIONS = (
     "Read this line.",
     "Transcribe the text.",
 )
-TASKS = ("line",)
+TASKS = ("line", *PLANS, *STAGES)
 
 
 @dataclass(frozen=True)
@@ -78,4 +79,10 @@ def make_sample(
     if not 0 <= difficulty <= 1:
         raise OptionError("difficulty", str(difficulty), "0 to 1")
     rng = np.random.default_rng([zlib.crc32(task.encode()), SPLITS.index(split), seed])
+    if task in PLANS:
+        scene = make_scene(rng, task=task, difficulty=difficulty, size=size)
+        return Sample(task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells))
+    if task in STAGES:
+        clip = make_clip(rng, task=task, difficulty=difficulty, size=size)
+        return Sample(task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells))
     return line_sample(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())
