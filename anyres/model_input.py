@@ -5,7 +5,7 @@ from typing import Literal
 
 from torch import Tensor
 
-__all__ = ["ModelInput", "VisualInput"]
+__all__ = ["EncodedImage", "Grid", "ModelInput", "VisualInput"]
 
 Grid = tuple[int, int, int]
 
@@ -28,6 +28,16 @@ class VisualInput:
     visual_MD: Tensor | None = None
     frame_times_s: tuple[float, ...] = ()
     note: str = ""
+
+
+@dataclass(frozen=True)
+class EncodedImage(VisualInput):
+    """A picture that has been through the vision encoder (`visual_MD` is set); it goes wherever a picture goes.
+
+    `encoder` tells which weights made it, so that no other checkpoint takes it for its own.
+    """
+
+    encoder: str = ""
 
 
 @dataclass(frozen=True)
