@@ -12,6 +12,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from anyres.model_input import Grid
+
 __all__ = [
     "PackedPositions",
     "PaddedPositions",
@@ -23,7 +25,6 @@ __all__ = [
     "visual_tokens",
 ]
 
-Grid = tuple[int, int, int]
 PADDING_POSITION = 1  # what transformers gives to padding
 
 

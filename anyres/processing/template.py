@@ -192,4 +192,5 @@ def _only(raw: Mapping[str, Any], allowed: Sequence[str], item: str) -> None:
 
 
 def _seen(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
+    name = type(value).__name__
+    return "None" if value is None else f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
