@@ -7,7 +7,7 @@ import pytest
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.vocabulary import default_ranks_file, write_tokenizer
 
-# Article 1 of the Universal Declaration of Human Rights in 31 languages, and text that tokenizers stumble over.
+# After article 1 of the Universal Declaration of Human Rights, and text that tokenizers stumble over.
 SENTENCES = {
     "ar": "يولد جميع الناس أحراراً متساوين في الكرامة والحقوق. وقد وهبوا عقلاً وضميراً.",
     "bg": "Всички хора се раждат свободни и равни по достойнство и права.",
