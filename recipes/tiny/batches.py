@@ -1,0 +1,190 @@
+"""Samples of one picture size -> tensors for one pass; made by worker processes, kept in a pool, drawn again."""
+
+import multiprocessing as mp
+import os
+import queue
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anyres.chat import ImagePart, Message, TextPart, VideoPart
+from anyres.config import CLIP_MEAN, CLIP_STD
+from anyres.model_input import Grid
+from anyres.processing.positions import rope_positions
+from anyres.processing.template import SpecialToken, render
+from anyres.processing.tokenizer import Tokenizer
+from recipes.tiny.factory import Sample, make_sample
+
+__all__ = ["Batch", "BatchPool", "Plan", "collate", "make_batch"]
+
+PATCH, MERGE, TOKEN_SIDE = 14, 2, 28
+IGNORED = -100
+SPECIAL = re.compile(r"(<\|[a-z_]+\|>)")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one batch is made of: tasks drawn at random among `tasks`, all of one picture size."""
+
+    tasks: tuple[str, ...]
+    size: tuple[int, int]
+    frames: int
+    samples: int
+
+
+@dataclass
+class Batch:
+    """B samples of one grid. `cells_MS` counts classes from 0, -1 for an empty slot; M runs over the whole batch."""
+
+    task: str
+    frames_BFHW3: np.ndarray
+    ids_BL: Tensor
+    labels_BL: Tensor
+    positions_3BL: Tensor
+    cells_MS: Tensor | None
+    answers: list[str]
+    uses: int = 0
+
+    @property
+    def grid(self) -> Grid:
+        _, frames, height, width, _ = self.frames_BFHW3.shape
+        return ((frames + 1) // 2, height // PATCH, width // PATCH)
+
+    def pixels_PX(self) -> Tensor:
+        """Normalised patches of all samples in storage order, as `anyres.processing.image` makes them one by one."""
+        frames = torch.from_numpy(self.frames_BFHW3)
+        if frames.shape[1] % 2:
+            frames = torch.cat([frames, frames[:, -1:]], dim=1)
+        x = (frames.float() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
+        b, (t, h, w) = len(x), self.grid
+        x = x.view(b, t, 2, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH, 3)
+        return x.permute(0, 1, 3, 6, 4, 7, 9, 2, 5, 8).reshape(b * t * h * w, -1)
+
+
+def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
+    """Token rows are padded on the right, where a causal model never looks back from."""
+    frames = np.stack([np.stack(sample.frames) for sample in samples])
+    grid = ((frames.shape[1] + 1) // 2, frames.shape[2] // PATCH, frames.shape[3] // PATCH)
+    rows = [_row(sample, grid, tokenizer) for sample in samples]
+    longest = max(len(ids) for ids, _, _ in rows)
+    ids_BL = torch.zeros(len(rows), longest, dtype=torch.int64)
+    labels_BL = torch.full((len(rows), longest), IGNORED)
+    positions_3BL = torch.zeros(3, len(rows), longest, dtype=torch.int64)
+    for i, (ids, answer_length, positions_3T) in enumerate(rows):
+        ids_BL[i, : len(ids)] = torch.tensor(ids)
+        labels_BL[i, len(ids) - answer_length - 1 : len(ids) - 1] = ids_BL[i, len(ids) - answer_length : len(ids)]
+        positions_3BL[:, i, : len(ids)] = positions_3T
+    cells = [sample.cells for sample in samples if sample.cells is not None]
+    cells_MS = torch.from_numpy(np.concatenate(cells)).long() if len(cells) == len(samples) else None
+    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, [s.answer for s in samples])
+
+
+def make_batch(plan: Plan, *, split: str, seed: int, difficulty: float, tokenizer: Tokenizer) -> Batch:
+    """`plan.samples` samples, each from its own seed."""
+    rng = random.Random(seed)
+    samples = [
+        make_sample(
+            rng.choice(plan.tasks), split=split, seed=rng.getrandbits(48), difficulty=difficulty, size=plan.size
+        )
+        for _ in range(plan.samples)
+    ]
+    return collate(samples, tokenizer)
+
+
+class BatchPool:
+    """Batches drawn by worker processes without end; when none is fresh, an earlier one is used again."""
+
+    def __init__(
+        self, tokenizer_folder: Path, plans: Sequence[Plan], *, workers: int, seed: int, capacity: int
+    ) -> None:
+        context = mp.get_context("spawn")
+        self.difficulty = context.Value("d", 0.0)
+        self._fresh = context.Queue(maxsize=4 * workers)
+        self._pool: list[Batch] = []
+        self._capacity = capacity
+        self._rng = random.Random(seed)
+        self.made = 0
+        self.reused = 0
+        for worker in range(workers):
+            arguments = (self._fresh, self.difficulty, tokenizer_folder, tuple(plans), seed + worker)
+            context.Process(target=_work, args=arguments, daemon=True).start()
+
+    def next(self, *, max_uses: int) -> Batch:
+        """A fresh batch if one is ready or too few are pooled, else one used fewer than `max_uses` times."""
+        while (batch := self._take_fresh()) is None:
+            index = self._rng.randrange(len(self._pool))
+            batch = self._pool[index]
+            self.reused += 1
+            if batch.uses + 1 >= max_uses:
+                self._pool[index] = self._pool[-1]
+                self._pool.pop()
+            break
+        batch.uses += 1
+        return batch
+
+    def _take_fresh(self) -> Batch | None:
+        try:
+            batch: Batch = self._fresh.get(block=len(self._pool) < 64)
+        except queue.Empty:
+            return None
+        self.made += 1
+        self._pool.append(batch)
+        if len(self._pool) > self._capacity:
+            self._pool.pop(self._rng.randrange(len(self._pool) - 1))
+        return batch
+
+
+def _work(fresh: "mp.Queue[Batch]", difficulty: object, folder: Path, plans: tuple[Plan, ...], seed: int) -> None:
+    torch.set_num_threads(1)
+    os.nice(5)
+    tokenizer = Tokenizer.from_folder(folder)
+    rng = random.Random(seed)
+    while True:
+        level: float = difficulty.value  # type: ignore[attr-defined]
+        drawn = level * rng.random() ** 0.4
+        fresh.put(
+            make_batch(
+                rng.choice(plans), split="train", seed=rng.getrandbits(48), difficulty=drawn, tokenizer=tokenizer
+            )
+        )
+
+
+def _row(sample: Sample, grid: Grid, tokenizer: Tokenizer) -> tuple[list[int], int, Tensor]:
+    kind = "video" if len(sample.frames) > 1 else "image"
+    before, after = _prompt(sample.question, kind, tokenizer)
+    visual_tokens = grid[0] * grid[1] * grid[2] // MERGE**2
+    answer = [*_answer_ids(sample.answer, tokenizer), tokenizer.special_id("<|im_end|>")]
+    ids = [*before, *[tokenizer.special_id(f"<|{kind}_pad|>")] * visual_tokens, *after, *answer]
+    positions = rope_positions([len(before), grid, len(after) + len(answer)])
+    return ids, len(answer), positions.positions_3T
+
+
+@lru_cache(maxsize=4096)
+def _prompt(question: str, kind: str, tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    part = ImagePart(None) if kind == "image" else VideoPart(None)
+    before: list[int] = []
+    after: list[int] = []
+    for segment in render([Message("user", [part, TextPart(question)])]):
+        if isinstance(segment, (ImagePart, VideoPart)):
+            before, after = after, []
+        else:
+            after.extend(_segment_ids(segment, tokenizer))
+    return tuple(before), tuple(after)
+
+
+def _segment_ids(segment: SpecialToken | str, tokenizer: Tokenizer) -> list[int]:
+    return [tokenizer.special_id(segment.token)] if isinstance(segment, SpecialToken) else tokenizer.encode_text(segment)
+
+
+def _answer_ids(answer: str, tokenizer: Tokenizer) -> list[int]:
+    ids: list[int] = []
+    for piece in SPECIAL.split(answer):
+        ids.extend([tokenizer.special_id(piece)] if SPECIAL.fullmatch(piece) else tokenizer.encode_text(piece))
+    return ids

@@ -1,0 +1,46 @@
+"""Shape of the embedded checkpoint, version 0: the real architecture at about 5.6 million parameters."""
+
+from anyres.config import ImageProcessorConfig, Qwen2VLConfig, TextConfig, VisionConfig
+from anyres.processing.tokenizer import Tokenizer
+
+__all__ = ["image_config", "model_config"]
+
+WIDTH = 192
+VISUAL_TOKEN_AREA = 28 * 28
+MAX_VISUAL_TOKENS = 128  # pictures in training have at most 90; what is larger gets shrunk
+
+
+def model_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
+    """Vision: 6 layers, 6 heads of 32. Decoder: 4 layers, 6 query and 2 key/value heads of 32, tied head."""
+    return Qwen2VLConfig(
+        vision=VisionConfig(depth=6, embed_dim=WIDTH, num_heads=6, mlp_ratio=4, hidden_size=WIDTH),
+        text=TextConfig(
+            hidden_size=WIDTH,
+            intermediate_size=512,
+            num_hidden_layers=4,
+            num_attention_heads=6,
+            num_key_value_heads=2,
+            vocab_size=tokenizer.vocab_size,
+            max_position_embeddings=2048,
+            rope_theta=10_000.0,
+            mrope_section=(4, 6, 6),
+            tie_word_embeddings=True,
+        ),
+        bos_token_id=tokenizer.special_id("<|endoftext|>"),
+        eos_token_id=tokenizer.special_id("<|im_end|>"),
+        vision_start_token_id=tokenizer.special_id("<|vision_start|>"),
+        vision_end_token_id=tokenizer.special_id("<|vision_end|>"),
+        vision_token_id=tokenizer.special_id("<|vision_pad|>"),
+        image_token_id=tokenizer.special_id("<|image_pad|>"),
+        video_token_id=tokenizer.special_id("<|video_pad|>"),
+    )
+
+
+def image_config() -> ImageProcessorConfig:
+    """Pixel limits of the pictures it was trained on; a frame of a clip may cover 4 to 25 visual tokens."""
+    return ImageProcessorConfig(
+        min_pixels=4 * VISUAL_TOKEN_AREA,
+        max_pixels=MAX_VISUAL_TOKENS * VISUAL_TOKEN_AREA,
+        video_min_pixels=4 * VISUAL_TOKEN_AREA,
+        video_max_pixels=16 * VISUAL_TOKEN_AREA,
+    )

@@ -1,0 +1,318 @@
+"""Trains the embedded checkpoint, version 0, on the CPU: `python -m recipes.tiny.train --out runs/tiny --minutes 120`.
+
+The loss is that of the answer's tokens plus that of an auxiliary head, dropped afterwards, which says what lies in
+the cell of each visual token (docs/decisions.md has the figures that led here). Difficulty follows the model: it
+rises while printed lines are answered right and falls when they are not.
+"""
+
+import argparse
+import csv
+import json
+import random
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anyres.model.language import CausalAttention
+from anyres.model.qwen2vl import Qwen2VL
+from anyres.processing.tokenizer import Tokenizer
+from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
+from recipes.tiny.factory import CLASSES, SLOTS
+from recipes.tiny.muon import Muon
+from recipes.tiny.shape import model_config
+
+LINES = ("line",)
+SCENES = ("colour", "shape", "count", "box", "absent", "present")
+CLIPS = ("order", "motion", "change", "moves")
+PATCHES_PER_BATCH = 1500
+
+
+@dataclass
+class Progress:
+    """All that a continued run needs beside the tensors."""
+
+    step: int = 0
+    samples: int = 0
+    difficulty: float = 0.0
+    seconds: float = 0.0
+
+
+class AuxiliaryHead(nn.Module):
+    """What lies in each visual token's 28x28 cell: SLOTS classes from left to right, the last class meaning nothing."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, SLOTS * (len(CLASSES) + 1))
+
+    def loss(self, visual_MD: Tensor, cells_MS: Tensor) -> tuple[Tensor, float]:
+        """Loss summed over the slots of a cell, and the share of full slots that are told right."""
+        logits = self.out(self.norm(visual_MD)).view(-1, len(CLASSES) + 1)
+        target = torch.where(cells_MS < 0, len(CLASSES), cells_MS).flatten()
+        full = target < len(CLASSES)
+        right = (logits.argmax(-1) == target)[full].float().mean()
+        return SLOTS * F.cross_entropy(logits, target), float(right)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokenizer", type=Path, default=Path("anyres/checkpoints/tiny"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument(
+        "--decay-minutes", type=float, default=0.0, help="the last minutes, in which the rate falls to 0"
+    )
+    parser.add_argument("--lr", type=float, default=0.01)
+    parser.add_argument("--adam-lr", type=float, default=2e-3)
+    parser.add_argument("--aux", type=float, default=1.0)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--max-uses", type=int, default=6)
+    parser.add_argument("--batches", type=int, default=2, help="batches of about 1,500 patches in one step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-steps", type=int, default=10**9)
+    parser.add_argument("--stage", choices=("vision", "all"), default="all")
+    arguments = parser.parse_args()
+    Trainer(arguments).run()
+
+
+class Trainer:
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self.arguments = arguments
+        self.out: Path = arguments.out
+        self.out.mkdir(parents=True, exist_ok=True)
+        torch.manual_seed(arguments.seed)
+        self.tokenizer = Tokenizer.from_folder(arguments.tokenizer)
+        self.model = Qwen2VL(model_config(self.tokenizer))
+        initialise(self.model)
+        self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
+        self.progress = Progress()
+        self.optimisers = optimisers(self.model, self.auxiliary, arguments)
+        self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        if (self.out / "state.pt").exists():
+            self.load()
+        self.pool = BatchPool(
+            arguments.tokenizer, plans(), workers=arguments.workers, seed=int(time.time()), capacity=2500
+        )
+        self.validation = validation_batches(self.tokenizer)
+
+    def run(self) -> None:
+        started = saved = validated = time.monotonic()
+        budget = 60 * self.arguments.minutes
+        before = self.progress.seconds
+        while (elapsed := time.monotonic() - started) < budget and self.progress.step < self.arguments.max_steps:
+            self.set_rates(budget - elapsed)
+            self.pool.difficulty.value = self.progress.difficulty
+            figures = self.step()
+            self.progress.seconds = before + time.monotonic() - started
+            if self.progress.step % 25 == 0:
+                self.log(figures)
+            if time.monotonic() - validated > 240:
+                self.validate()
+                validated = time.monotonic()
+            if time.monotonic() - saved > 300:
+                self.save()
+                saved = time.monotonic()
+        self.validate()
+        self.save()
+
+    def set_rates(self, left_s: float) -> None:
+        decay_s = 60 * self.arguments.decay_minutes
+        falling = min(1.0, left_s / decay_s) if decay_s else 1.0
+        warm = min(1.0, (self.progress.step + 1) / 100)
+        for optimiser, rate in zip(self.optimisers, (self.arguments.lr, self.arguments.adam_lr), strict=True):
+            for group in optimiser.param_groups:
+                group["lr"] = rate * warm * max(falling, 0.01)
+
+    def step(self) -> dict[str, float]:
+        batches = [self.pool.next(max_uses=self.arguments.max_uses) for _ in range(self.arguments.batches)]
+        figures: dict[str, float] = {}
+        for batch in batches:
+            losses = vision_losses if self.arguments.stage == "vision" else answer_losses
+            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux)
+            (loss / len(batches)).backward()
+            kind = kind_of(batch)
+            figures |= {f"{kind}_{name}": value for name, value in seen.items()}
+            if kind == "line":
+                self.adapt(seen["cells"] if self.arguments.stage == "vision" else seen["tokens"])
+            self.progress.samples += len(batch.answers)
+        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        figures["norm"] = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.progress.step += 1
+        decay = min(0.998, 1 - 1 / (1 + self.progress.step / 10))
+        for name, p in self.model.named_parameters():
+            self.average[name].lerp_(p.detach(), 1 - decay)
+        return figures
+
+    def adapt(self, accuracy: float) -> None:
+        change = 0.002 if accuracy > 0.85 else -0.001
+        self.progress.difficulty = min(1.0, max(0.0, self.progress.difficulty + change))
+
+    def log(self, figures: dict[str, float]) -> None:
+        state = self.progress
+        rate = state.samples / max(state.seconds, 1e-9)
+        words = " ".join(f"{name} {value:.3f}" for name, value in sorted(figures.items()))
+        print(
+            f"step {state.step} {state.seconds / 60:.1f} min {rate:.0f}/s d {state.difficulty:.2f} "
+            f"made {self.pool.made} reused {self.pool.reused} {words}",
+            flush=True,
+        )
+
+    def validate(self) -> None:
+        """Held-out samples with the averaged weights; a whole answer is right when every greedy token is."""
+        if self.arguments.stage == "vision":
+            return
+        kept = {name: p.detach().clone() for name, p in self.model.named_parameters()}
+        self.model.load_state_dict(self.average, strict=True)
+        row: dict[str, float] = {**asdict(self.progress)}
+        for name, batches in self.validation.items():
+            right = [answer_right(self.model, batch) for batch in batches]
+            row[name] = float(torch.cat([whole for whole, _ in right]).float().mean())
+            row[f"{name}_tokens"] = float(torch.cat([tokens for _, tokens in right]).float().mean())
+        self.model.load_state_dict(kept)
+        print("validation", json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
+        path = self.out / "curve.csv"
+        new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow({name: round(value, 5) for name, value in row.items()})
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(),
+            "auxiliary": self.auxiliary.state_dict(),
+            "average": self.average,
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+            "progress": asdict(self.progress),
+        }
+        torch.save(state, self.out / "state.tmp")
+        (self.out / "state.tmp").replace(self.out / "state.pt")
+
+    def load(self) -> None:
+        state = torch.load(self.out / "state.pt", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.auxiliary.load_state_dict(state["auxiliary"])
+        self.average = state["average"]
+        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(saved)
+        self.progress = Progress(**state["progress"])
+
+
+def vision_losses(
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Stage 1: what lies in each cell, without the language model."""
+    del weight
+    assert batch.cells_MS is not None
+    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * len(batch.answers))
+    loss, right = auxiliary.loss(visual_MD, batch.cells_MS)
+    return loss, {"aux": loss.item(), "cells": right}
+
+
+def answer_losses(
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float
+) -> tuple[Tensor, dict[str, float]]:
+    """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
+    logits_NV, targets_N, visual_MD, _ = answer_logits(model, batch)
+    loss = F.cross_entropy(logits_NV, targets_N)
+    accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
+    figures = {"loss": loss.item(), "tokens": accuracy}
+    if batch.cells_MS is not None:
+        extra, right = auxiliary.loss(visual_MD, batch.cells_MS)
+        loss = loss + weight * extra
+        figures |= {"aux": extra.item(), "cells": right}
+    return loss, figures
+
+
+def answer_logits(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Logits and targets of all answer tokens, the visual tokens, and the sample that each answer token is of."""
+    samples, length = batch.ids_BL.shape
+    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * samples)
+    embeds_TD = model.embed(batch.ids_BL.flatten(), visual_MD)
+    hidden_TD = model(embeds_TD, batch.positions_3BL.flatten(1), CausalAttention([length] * samples))
+    wanted_T = batch.labels_BL.flatten() != IGNORED
+    sample_N = torch.arange(samples)[:, None].expand(samples, length).flatten()[wanted_T]
+    return model.head(hidden_TD[wanted_T]), batch.labels_BL.flatten()[wanted_T], visual_MD, sample_N
+
+
+@torch.no_grad()
+def answer_right(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Whether each sample's whole answer is right, and whether each answer token is."""
+    logits_NV, targets_N, _, sample_N = answer_logits(model, batch)
+    right_N = logits_NV.argmax(-1) == targets_N
+    wrong_B = torch.zeros(len(batch.answers), dtype=torch.int64).index_add_(0, sample_N, (~right_N).long())
+    return wrong_B == 0, right_N
+
+
+def kind_of(batch: Batch) -> str:
+    return "clip" if batch.grid[0] > 1 else ("line" if batch.task in LINES else "scene")
+
+
+def plans() -> list[Plan]:
+    """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches."""
+    shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
+    shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16) for _ in range(3)]
+    shapes += [(LINES, (56, 28 * n), 1) for n in (8, 12, 16, 20, 24, 28)]
+    shapes += [(SCENES, size, 1) for size in ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))]
+    shapes += [(CLIPS, size, 4) for size in ((84, 84), (112, 112))]
+    return [_plan(*shape) for shape in shapes]
+
+
+def _plan(tasks: tuple[str, ...], size: tuple[int, int], frames: int) -> Plan:
+    patches = size[0] * size[1] // 196 * ((frames + 1) // 2)
+    return Plan(tasks, size, frames, max(8, PATCHES_PER_BATCH // patches))
+
+
+def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
+    """Held-out fonts and texts: easy and full difficulty lines at both heights, scenes and clips."""
+    sets = {
+        "easy_line": ([Plan(LINES, (28, 28 * 8), 1, 32)], 0.0),
+        "line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (6, 10, 14)], 1.0),
+        "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (12, 24)], 1.0),
+        **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in SCENES},
+        **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in CLIPS},
+    }
+    return {
+        name: [
+            make_batch(plan, split="held_out", seed=900 + i, difficulty=level, tokenizer=tokenizer)
+            for i, plan in enumerate(wanted)
+        ]
+        for name, (wanted, level) in sets.items()
+    }
+
+
+def initialise(model: Qwen2VL) -> None:
+    """Normal weights by fan-in, zero biases; branches start at zero so that the residual stream starts clean."""
+    for name, p in model.named_parameters():
+        if p.dim() < 2:
+            nn.init.constant_(p, 0.0 if name.endswith("bias") else 1.0)
+        elif name.endswith(("embed_tokens.weight", "merger.mlp.2.weight")):
+            nn.init.normal_(p, std=0.02)
+        elif name.endswith(("attn.proj.weight", "fc2.weight", "o_proj.weight", "down_proj.weight")):
+            nn.init.zeros_(p)
+        else:
+            nn.init.normal_(p, std=0.7 * p.shape[1] ** -0.5)
+
+
+def optimisers(
+    model: Qwen2VL, auxiliary: AuxiliaryHead, arguments: argparse.Namespace
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for the rest."""
+    hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and (".blocks." in name or ".layers." in name)]
+    chosen = {id(p) for p in hidden}
+    others = [p for p in [*model.parameters(), *auxiliary.parameters()] if id(p) not in chosen]
+    matrices = Muon(hidden, lr=arguments.lr)
+    return matrices, torch.optim.AdamW(others, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
+
+
+if __name__ == "__main__":
+    random.seed(0)
+    main()
