@@ -1,0 +1,165 @@
+"""What `inspect` finds out about pictures and clips. Imports torch, so commands import it when called."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anyres.chat import Message, Part
+from anyres.cli.options import MediaKnobs, sources
+from anyres.cli.patch_grid import draw_patch_grid
+from anyres.engine.device import choose_device, choose_dtype
+from anyres.engine.estimate import Estimate, count_work, estimate, measure_speed
+from anyres.errors import OptionError
+from anyres.model.hub import resolve
+from anyres.model_input import Grid, ModelInput, VisualInput
+from anyres.processing.media import DEFAULT_LIMITS, open_video, read_bytes
+from anyres.processing.picture import open_picture
+from anyres.processing.positions import visual_tokens
+from anyres.processing.processor import Processor
+from anyres.processing.sniff import VIDEOS, sniff
+
+__all__ = ["Item", "Report", "draw_items", "make_report"]
+
+_HEAD = 4096  # bytes that tell the format
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture or clip. `encoded` is its size in the file, before EXIF turns it; sizes are WIDTHxHEIGHT."""
+
+    name: str
+    kind: str
+    encoded: str
+    upright: str
+    resized: str
+    grid_thw: Grid
+    tokens: int
+    frame_times_s: tuple[float, ...]
+    note: str
+
+
+@dataclass(frozen=True)
+class Report:
+    items: tuple[Item, ...]
+    prompt_tokens: int
+    model: str
+    device: str
+    dtype: str
+    cost: Estimate
+    visuals: tuple[VisualInput, ...]
+    processor: Processor
+
+
+class _NamedBytes(io.BytesIO):
+    """A file in memory whose errors and notes call it by its name."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        super().__init__(data)
+        self.name = name
+
+
+def make_report(
+    files: Sequence[str], clips: Sequence[str], knobs: MediaKnobs, *, model: str | None, device: str, dtype: str | None
+) -> Report:
+    """Reads the items as `ask` would. Raises what the processor raises, and OptionError when there are none."""
+    if not files and not clips:
+        raise OptionError("IMAGE|VIDEO", "nothing to inspect", "at least one picture or clip")
+    opened = [_kept(source) for source in sources([*files, *clips])]
+    is_clip = [number >= len(files) or _is_clip(source) for number, source in enumerate(opened)]
+    knobs.check(has_video=any(is_clip))
+    pairs = list(zip(opened, is_clip, strict=True))
+    parts: list[Part] = [knobs.video_part(one) if clip else knobs.image_part(one) for one, clip in pairs]
+    folder = resolve(model)
+    processor = Processor.from_folder(folder)
+    prompt = processor.prepare([Message("user", tuple(parts))])
+    place = choose_device(device)
+    kind = choose_dtype(dtype, place)
+    work = count_work(processor.config, [one.grid_thw for one in prompt.visuals], len(prompt.token_ids_T), dtype=kind)
+    return Report(
+        items=_items(pairs, prompt, processor),
+        prompt_tokens=len(prompt.token_ids_T),
+        model=model or folder.name,
+        device=str(place),
+        dtype=str(kind).removeprefix("torch."),
+        cost=estimate(work, measure_speed(device=place, dtype=kind)),
+        visuals=prompt.visuals,
+        processor=processor,
+    )
+
+
+def draw_items(report: Report, path: Path) -> Path:
+    """Writes the one item under its grid; OptionError when there are several, or the file cannot be written."""
+    if len(report.visuals) != 1:
+        raise OptionError("--draw", f"{len(report.visuals)} items", "one item at a time")
+    picture = draw_patch_grid(report.visuals[0], report.processor.image_config)
+    try:
+        picture.save(path)
+    except OSError as error:
+        raise OptionError(
+            "--draw", f"{path} cannot be written ({error.strerror or error})", "a file in a folder"
+        ) from None
+    except ValueError:
+        raise OptionError("--draw", f"{path} names no format", "a name that ends in .png") from None
+    return path
+
+
+def _kept(source: Any) -> Any:
+    """What can be read once only (stdin, an address) is kept in memory; a path stays one."""
+    if isinstance(source, Path):
+        return source
+    name, data = read_bytes(source, kind="video", limits=DEFAULT_LIMITS)
+    return _NamedBytes(name, data)
+
+
+def _is_clip(source: Any) -> bool:
+    return sniff(_head(source)).key in VIDEOS
+
+
+def _head(source: Any) -> bytes:
+    """The first bytes; none of a file that is not there, which the processor then tells."""
+    if not isinstance(source, Path):
+        return bytes(source.getbuffer()[:_HEAD])
+    if not source.is_file():
+        return b""
+    try:
+        with source.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""
+
+
+def _items(pairs: Sequence[tuple[Any, bool]], prompt: ModelInput, processor: Processor) -> tuple[Item, ...]:
+    merge = processor.config.vision.spatial_merge_size
+    return tuple(
+        Item(
+            name=visual.name,
+            kind=visual.kind,
+            encoded=_clip_words(source) if is_clip else _picture_words(source),
+            upright=_words(visual.original_size),
+            resized=_words(visual.resized_size),
+            grid_thw=visual.grid_thw,
+            tokens=visual_tokens(visual.grid_thw, merge),
+            frame_times_s=visual.frame_times_s,
+            note=visual.note,
+        )
+        for (source, is_clip), visual in zip(pairs, prompt.visuals, strict=True)
+    )
+
+
+def _picture_words(source: Any) -> str:
+    """As `PNG 640x480`: format and size in the header."""
+    name, data = read_bytes(source, kind="image", limits=DEFAULT_LIMITS)
+    picture = open_picture(data, name=name, max_pixels=DEFAULT_LIMITS.max_image_pixels)
+    return f"{picture.format} {picture.width}x{picture.height}"
+
+
+def _clip_words(source: Any) -> str:
+    """As `200 frames, 25 fps, 8.0 s`."""
+    with open_video(source) as clip:
+        return f"{clip.total_frames:,} frames, {clip.fps:.4g} fps, {clip.duration_s:.1f} s"
+
+
+def _words(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"

@@ -1,0 +1,1 @@
+"""Golden numbers of the original programs, and the checks that compare this program with them."""
