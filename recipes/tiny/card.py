@@ -1,0 +1,205 @@
+"""Measures a checkpoint on held-out content and writes its card: `python -m recipes.tiny.card FOLDER`.
+
+Every sample goes the way of a user's question: picture -> processor -> engine -> text. Beside each figure stands the
+blind one: the same questions about grey pictures of the same size, and the commonest answer of the training split.
+"""
+
+import argparse
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import anyres
+from anyres.chat import GenerationOptions, ImagePart, Message, TextPart, VideoPart
+from recipes.tiny.factory import Sample, make_sample
+
+BOX = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
+FIRST_SEED = 5_000_000  # far from those that training drew for its own validation
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the card: which samples, and how they are scored."""
+
+    name: str
+    tasks: tuple[str, ...]
+    difficulty: float
+    metric: str
+    target: float | None
+    any_size: bool = False
+
+
+ROWS = (
+    Row("large print (about 17 px a character and more): characters", ("line",), 0.4, "characters", 0.97),
+    Row("large print: whole line", ("line",), 0.4, "exact", 0.85),
+    Row("print of 10-17 px a character, all kinds of noise: characters", ("line",), 1.0, "characters", 0.97),
+    Row("print of 10-17 px a character, all kinds of noise: whole line", ("line",), 1.0, "exact", 0.85),
+    Row("the same in pictures of any size: characters", ("line",), 1.0, "characters", None, any_size=True),
+    Row("colour of a thing", ("colour",), 1.0, "exact", 0.95),
+    Row("shape of a thing", ("shape",), 1.0, "exact", 0.95),
+    Row("number of things", ("count",), 1.0, "exact", 0.95),
+    Row("box of a named thing, IoU >= 0.5", ("box",), 1.0, "box", 0.85),
+    Row("says that an absent thing is absent", ("absent",), 1.0, "exact", None),
+    Row("is it there: yes or no", ("present",), 1.0, "exact", None),
+    Row("clip: which came first or last", ("order",), 1.0, "exact", None),
+    Row("clip: which way it moves", ("motion",), 1.0, "exact", None),
+    Row("clip: what appears or disappears", ("change",), 1.0, "exact", None),
+    Row("clip: does anything move", ("moves",), 1.0, "exact", None),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--samples", type=int, default=300)
+    parser.add_argument("--notes", type=Path, help="a text file with the run's hardware, hours and samples")
+    arguments = parser.parse_args()
+    model = anyres.load(arguments.folder)
+    rows = [measure(model, row, arguments.samples) for row in ROWS]
+    notes = arguments.notes.read_text(encoding="utf-8").strip() if arguments.notes else ""
+    write_card(arguments.folder, rows, arguments.samples, notes)
+
+
+def measure(model: anyres.LocalChatModel, row: Row, count: int) -> dict[str, object]:
+    """The row's figure, and the blind ones."""
+    samples = [sample_of(row, FIRST_SEED + i) for i in range(count)]
+    score = METRICS[row.metric]
+    figure = score(answers(model, samples), samples)
+    grey = [Sample(s.task, tuple(np.full_like(f, 128) for f in s.frames), s.question, s.answer, None) for s in samples]
+    blind = score(answers(model, grey), samples)
+    common = score([commonest(row)] * count, samples)
+    print(f"{row.name}: {figure:.3f} (blind {blind:.3f}, commonest answer {common:.3f})", flush=True)
+    return {
+        "name": row.name,
+        "target": row.target,
+        "figure": round(figure, 4),
+        "blind": round(blind, 4),
+        "commonest": round(common, 4),
+    }
+
+
+def sample_of(row: Row, seed: int) -> Sample:
+    """A held-out sample; with `any_size`, stretched so that the processor has to resize it."""
+    task = row.tasks[seed % len(row.tasks)]
+    sample = make_sample(task, split="held_out", seed=seed, difficulty=row.difficulty)
+    if not row.any_size:
+        return sample
+    scale = 1 + 0.9 * np.random.default_rng(seed).random()
+    return Sample(task, tuple(stretched(f, scale) for f in sample.frames), sample.question, sample.answer, None)
+
+
+def stretched(frame: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
+    """The frame at `scale` times its size, as another camera or scanner would have given it."""
+    picture = Image.fromarray(frame)
+    size = (round(picture.width * scale), round(picture.height * scale))
+    return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
+
+
+def answers(model: anyres.LocalChatModel, samples: Sequence[Sample]) -> list[str]:
+    """Greedy answers through the public API."""
+    options = GenerationOptions(max_tokens=64, temperature=0.0)
+    return [answer.text for answer in model.chat_batch([conversation(s) for s in samples], options=options)]
+
+
+def conversation(sample: Sample) -> list[Message]:
+    """The sample as a user would ask it."""
+    frames = list(sample.frames)
+    part = VideoPart(frames) if len(frames) > 1 else ImagePart(frames[0])
+    return [Message("user", [part, TextPart(sample.question)])]
+
+
+def commonest(row: Row) -> str:
+    """The answer that is right most often without looking."""
+    told = (make_sample(row.tasks[0], split="train", seed=i, difficulty=row.difficulty).answer for i in range(400))
+    return Counter(told).most_common(1)[0][0]
+
+
+def exact(told: Sequence[str], samples: Sequence[Sample]) -> float:
+    """Share of answers equal to the wanted one."""
+    return float(np.mean([text.strip() == sample.answer for text, sample in zip(told, samples, strict=True)]))
+
+
+def characters(told: Sequence[str], samples: Sequence[Sample]) -> float:
+    """1 - edits / characters over all samples (1 - character error rate)."""
+    edits = sum(edit_distance(text, sample.answer) for text, sample in zip(told, samples, strict=True))
+    return max(0.0, 1 - edits / sum(len(sample.answer) for sample in samples))
+
+
+def boxes(told: Sequence[str], samples: Sequence[Sample]) -> float:
+    """Share of answers whose first box overlaps the right one by half of their union."""
+    return float(np.mean([overlap(text, sample.answer) >= 0.5 for text, sample in zip(told, samples, strict=True)]))
+
+
+METRICS: dict[str, Callable[[Sequence[str], Sequence[Sample]], float]] = {
+    "exact": exact,
+    "characters": characters,
+    "box": boxes,
+}
+
+
+def overlap(first: str, second: str) -> float:
+    """Intersection over union of the first box in each text; 0 where there is none.
+
+    >>> overlap("(0,0),(10,10)", "(0,5),(10,10)")
+    0.5
+    """
+    found = BOX.search(first), BOX.search(second)
+    if found[0] is None or found[1] is None:
+        return 0.0
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = ([int(n) for n in match.groups()] for match in found if match)
+    inside = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
+    union = max(0, ax1 - ax0) * max(0, ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inside
+    return inside / union if union else 0.0
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Fewest insertions, deletions and replacements (Levenshtein).
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        previous, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
+    return row[-1]
+
+
+def write_card(folder: Path, rows: Sequence[dict[str, object]], count: int, notes: str) -> None:
+    """`card.json` for programs and `CARD.md` for people, beside the weights."""
+    card = {"samples_per_row": count, "rows": list(rows), "notes": notes}
+    (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    lines = [
+        "# Card of `tiny`, version 0",
+        "",
+        f"{count} held-out samples a row (fonts, texts and seeds never trained on), greedy answers through the public",
+        "API. *Blind*: the same questions about grey pictures. *Commonest*: always the likeliest training answer.",
+        "",
+        "| what | figure | target | blind | commonest |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {r['name']} | {_percent(r['figure'])} | {_percent(r['target'])} | {_percent(r['blind'])} "
+            f"| {_percent(r['commonest'])} |"
+            for r in rows
+        ),
+        "",
+        notes,
+        "",
+    ]
+    (folder / "CARD.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _percent(value: object) -> str:
+    return f"{100 * value:.1f} %" if isinstance(value, float) else "-"
+
+
+if __name__ == "__main__":
+    main()
