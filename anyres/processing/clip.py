@@ -23,6 +23,7 @@ _CONTAINER_OPTIONS = {
     "protocol_whitelist": "pipe",
 }
 _CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg", "mpeg2video")
+_SKIPPABLE = ("h264", "hevc", "mpeg4", "mpeg2video")  # AV1 and VP9 decide what is shown in later packets
 _MAX_FRAMES = 2_000_000  # 18 hours at 30 frames a second
 _MAX_ANIMATION_FRAMES = 10_000
 _NEAR = 12  # frames; decoding that many costs about as much as a seek
@@ -176,9 +177,13 @@ class _ContainerFrames:
         if not pts:
             raise MediaError(self._name, "0 frames", "at least 2 frames")
         stamps = sorted(stamp for stamp in pts if stamp is not None)
-        if len(set(stamps)) < len(pts):
+        if len(set(stamps)) < len(pts) or self._stamps_are_guesses():
             return _Index(list(range(len(pts))), [0], exact=False)
         return _Index(stamps, sorted(key for key in keys if key is not None), exact=True)
+
+    def _stamps_are_guesses(self) -> bool:
+        """AVI stores no time stamps; with frames out of order FFmpeg's are wrong."""
+        return self._container.format.name == "avi" and bool(self._stream.codec_context.has_b_frames)
 
     def _clock(self) -> tuple[float, list[float]]:
         """Frames a second, and the time of each frame."""
@@ -237,8 +242,9 @@ class _ContainerFrames:
 
     def _decode(self, wanted: set[int] | None) -> Iterator[Any]:
         context = self._stream.codec_context
+        skips = wanted is not None and context.codec.canonical_name in _SKIPPABLE
         for packet in self._container.demux(self._stream):
-            if wanted is not None:  # a frame no other frame refers to is skipped unless it is asked for
+            if skips and wanted is not None:  # a frame no other frame refers to is skipped unless it is asked for
                 context.skip_frame = "DEFAULT" if packet.pts in wanted or packet.size == 0 else "NONREF"
             try:
                 decoded = packet.decode()

@@ -235,8 +235,8 @@ def check_whole(name: str, value: object, low: int, *, words: str = "") -> None:
 def shrunk_note(name: str, original: Size, size: Size) -> str:
     """What the reader of the answer should know; empty unless a tenth of the pixels is gone.
 
-    >>> shrunk_note("photo.jpg", Size(3000, 4000), Size(868, 1148))
-    'photo.jpg: shrunk from 4000x3000 to 1148x868'
+    >>> shrunk_note("photo.jpg", Size(3000, 4000), Size(840, 1148))
+    'photo.jpg: shrunk from 4000x3000 to 1148x840'
     """
     if size.height * size.width >= _NOTED_SHRINK * original.height * original.width:
         return ""

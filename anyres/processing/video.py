@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -118,6 +119,13 @@ def _frame_limits(part: VideoPart, count: int, config: ImageProcessorConfig) -> 
     return _Limits(low, max(min(default_high, total / count * FRAME_FACTOR), int(low * _MIN_PIXELS_SLACK)))
 
 
+def _outer_limits(config: ImageProcessorConfig) -> ImageProcessorConfig:
+    """Limits nothing gets past: a picture's, widened where the checkpoint states smaller or larger frames."""
+    low = config.min_pixels if config.video_min_pixels is None else min(config.min_pixels, config.video_min_pixels)
+    high = config.max_pixels if config.video_max_pixels is None else max(config.max_pixels, config.video_max_pixels)
+    return replace(config, min_pixels=low, max_pixels=high)
+
+
 def clip_size(
     part: VideoPart, original: Size, *, count: int, config: ImageProcessorConfig, name: str = "video"
 ) -> Size:
@@ -129,7 +137,7 @@ def clip_size(
     if part.resized_height is not None and part.resized_width is not None:
         return pair_size(part.resized_height, part.resized_width, config)
     low, high = _frame_limits(part, count, config)
-    return target_size(original, config=config, min_pixels=low, max_pixels=high, name=name)
+    return target_size(original, config=_outer_limits(config), min_pixels=low, max_pixels=high, name=name)
 
 
 def resize_frame(frame_HWC: np.ndarray[Any, Any], size: Size) -> np.ndarray[Any, Any]:
@@ -231,7 +239,7 @@ def _list_size(
         high = max(min(high, config.video_max_pixels), low)
     if part.total_pixels is not None:
         high = min(high, part.total_pixels / count * FRAME_FACTOR)
-    return target_size(original, config=config, min_pixels=low, max_pixels=high, name=name)
+    return target_size(original, config=_outer_limits(config), min_pixels=low, max_pixels=high, name=name)
 
 
 def _visual(part: VideoPart, taken: _Taken, config: ImageProcessorConfig) -> VisualInput:
