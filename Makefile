@@ -19,6 +19,7 @@ setup: .venv/dev.stamp
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@echo "Installing anyres and its development tools into .venv (a few minutes the first time) ..."
 	@$(PIP_INSTALL) -e '.[dev]'
+	@$(PIP_INSTALL) --no-deps dashscope==1.20.14  # only for its qwen.tiktoken: the vocabulary of Qwen2
 	@touch .venv/run.stamp $@
 
 demo: .venv/run.stamp
