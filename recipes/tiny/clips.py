@@ -132,7 +132,7 @@ def blob(rng: np.random.Generator, side: int) -> tuple[Rgb, Rgb]:
 def natural_moves(rng: np.random.Generator, size: tuple[int, int]) -> tuple[list[Rgb], str, str]:
     """Textured patches before a textured ground; one moves, or nothing does."""
     ground = natural_ground(rng, size)
-    side = int(rng.integers(22, min(size) * 0.55))
+    side = int(rng.integers(22, min(size) * 11 // 20))
     mask, colours = blob(rng, side)
     moves = rng.random() < 0.5
     turn, step = float(rng.uniform(0, 2 * np.pi)), float(rng.uniform(4, 11)) * moves

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from anyres.errors import OptionError
 from recipes.tiny.clips import STAGES, make_clip
+from recipes.tiny.corpus import ALPHABET
 from recipes.tiny.fonts import FontSet, system_fonts
 from recipes.tiny.lines import SLOTS, make_line
 from recipes.tiny.scenes import PLANS, make_scene
-from recipes.tiny.texts import ALPHABET
 from recipes.tiny.things import NAMES
 
 CLASSES: tuple[str, ...] = (*sorted(ALPHABET - {" "}), *NAMES)

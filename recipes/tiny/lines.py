@@ -252,7 +252,8 @@ def print_grey(rng: np.random.Generator, canvas: NDArray[np.uint8], setting: Set
     grey = paper - canvas.astype(np.float32) * np.float32(contrast / 255)
     if rng.random() < 0.5 * h:
         grey = noise.add_paper(rng, grey, float(rng.uniform(0, 0.05)) * contrast)
-    if rng.random() < 0.4 * h:
+    shaded = rng.random() < 0.4 * h
+    if shaded:
         grey = noise.uneven_light(rng, grey, float(rng.uniform(0, 0.4)))
     if rng.random() < 0.5 * h:
         grey = noise.blurred(grey, float(rng.uniform(0.2, 0.032 * setting.em * setting.scale)))
@@ -260,7 +261,7 @@ def print_grey(rng: np.random.Generator, canvas: NDArray[np.uint8], setting: Set
         grey = noise.add_grain(rng, grey, float(rng.uniform(0, 0.09)) * contrast)
     if rng.random() < 0.12 * h:
         grey = noise.add_specks(rng, grey, float(rng.uniform(0, 0.004)))
-    if rng.random() < 0.18 * h and setting.em * setting.scale >= 22:
+    if rng.random() < 0.25 * h and not shaded and setting.em * setting.scale >= 22:
         threshold = paper - contrast * float(rng.uniform(0.42, 0.6))
         grey = np.where(grey > threshold, paper, paper - contrast).astype(np.float32)
     if rng.random() < 0.3 * h:
@@ -286,9 +287,9 @@ def coloured(rng: np.random.Generator, grey: noise.Grey, hardness: float) -> NDA
         grey = 255 - grey
     if rng.random() > 0.15 + 0.35 * hardness:
         return np.repeat(noise.as_bytes(grey)[:, :, None], 3, axis=2)
-    light = 255 - rng.uniform(0, 70, 3) * float(rng.random())
-    dark = rng.uniform(0, 110, 3) * float(rng.random())
-    return noise.as_bytes(dark + (grey[:, :, None] / 255) * (light - dark).astype(np.float32))
+    light = (255 - rng.uniform(0, 70, 3) * float(rng.random())).astype(np.float32)
+    dark = (rng.uniform(0, 110, 3) * float(rng.random())).astype(np.float32)
+    return noise.as_bytes(dark + (grey[:, :, None] / 255) * (light - dark))
 
 
 def printable(text: str, face: Face) -> str:

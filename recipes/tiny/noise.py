@@ -22,7 +22,7 @@ def cloud_tile(cell: int) -> Grey:
     """Unit-deviation noise whose blobs are about `cell` pixels wide, [TILE, 2 TILE]."""
     seeds = np.random.default_rng(cell).standard_normal((TILE // cell + 3, 2 * TILE // cell + 3)).astype(np.float32)
     cloud = np.asarray(Image.fromarray(seeds).resize((2 * TILE, TILE), Image.Resampling.BICUBIC))
-    return cloud / cloud.std()
+    return np.asarray(cloud / cloud.std(), dtype=np.float32)
 
 
 def window(rng: np.random.Generator, tile: Grey, shape: tuple[int, int]) -> Grey:
@@ -48,7 +48,8 @@ def uneven_light(rng: np.random.Generator, grey: Grey, strength: float) -> Grey:
     height, width = grey.shape
     x = np.linspace(-1, 1, width, dtype=np.float32) * float(rng.uniform(-1, 1))
     y = np.linspace(-1, 1, height, dtype=np.float32) * float(rng.uniform(-0.5, 0.5))
-    return grey * (1 - strength * 0.5 * (1 + np.clip(x[None, :] + y[:, None], -1, 1)))
+    ramp = 1 + np.clip(x[None, :] + y[:, None], -1, 1)
+    return (grey * (1 - strength * 0.5 * ramp)).astype(np.float32)
 
 
 def add_specks(rng: np.random.Generator, grey: Grey, share: float) -> Grey:
@@ -72,6 +73,6 @@ def squeezed(grey: Grey, quality: int) -> Grey:
     return np.asarray(Image.open(buffer), dtype=np.float32)
 
 
-def as_bytes(grey: NDArray[np.floating]) -> NDArray[np.uint8]:
+def as_bytes(grey: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Clipped and rounded to uint8."""
-    return np.clip(grey + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey + 0.5, 0, 255), dtype=np.uint8)

@@ -16,7 +16,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
-from recipes.tiny.texts import ALPHABET, ASSET
+from recipes.tiny.corpus import ALPHABET, ASSET
 
 GNOME_LANGUAGES = {"C": "en", "de": "de", "fr": "fr", "es": "es", "it": "it", "pt": "pt"}
 HANDBOOK_LANGUAGES = {"en-US": "en", "de-DE": "de", "fr-FR": "fr", "es-ES": "es", "it-IT": "it", "pt-BR": "pt"}
@@ -40,7 +40,7 @@ def gnome_paragraphs(root: Path) -> Iterator[tuple[str, str, str]]:
     """(document, language, paragraph) of the GNOME help pages."""
     for folder, language in GNOME_LANGUAGES.items():
         for page in sorted((root / "usr/share/help" / folder / "gnome-help").glob("*.page")):
-            for element in ElementTree.parse(page).getroot().iter():
+            for element in ElementTree.parse(page).getroot().iter():  # noqa: S314, pages of a pinned package
                 if element.tag in (MALLARD + "p", MALLARD + "title"):
                     yield f"gnome/{page.stem}", language, "".join(element.itertext())
 
@@ -53,7 +53,7 @@ class Paragraphs(HTMLParser):
         self.found: list[str] = []
         self.depth = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         """Opens a paragraph."""
         if tag in ("p", "h2", "h3", "td", "th"):
             self.depth += 1

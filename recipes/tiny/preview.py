@@ -6,15 +6,15 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from recipes.tiny.factory import TASKS, Sample, make_sample
+from recipes.tiny.fonts import system_fonts
 
 GAP, CAPTION = 6, 15
 
 
-def tile(sample: Sample) -> Image.Image:
-    """The frames side by side over the question and the answer."""
+def tile(sample: Sample, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """The frames side by side over the question (but for lines) and the answer."""
     height, width = sample.frames[0].shape[:2]
     caption = f"{sample.question} -> {sample.answer}" if sample.task != "line" else sample.answer
-    font = ImageFont.truetype("DejaVuSans.ttf", 11) if sample.task == "line" else ImageFont.load_default(11)
     span = max(len(sample.frames) * (width + 2), int(font.getlength(caption)) + 4)
     picture = Image.new("RGB", (span, height + CAPTION), "lightcyan")
     for index, frame in enumerate(sample.frames):
@@ -23,11 +23,11 @@ def tile(sample: Sample) -> Image.Image:
     return picture
 
 
-def sheet(samples: list[Sample], width: int) -> Image.Image:
-    """Tiles in rows of at most `width` pixels."""
+def sheet(samples: list[Sample], width: int, font: ImageFont.FreeTypeFont) -> Image.Image:
+    """Tiles in rows of at most `width` pixels, captions in `font`."""
     placed: list[tuple[Image.Image, int, int]] = []
     x = y = row = 0
-    for picture in map(tile, samples):
+    for picture in (tile(sample, font) for sample in samples):
         if x and x + picture.width > width:
             x, y, row = 0, y + row + GAP, 0
         placed.append((picture, x, y))
@@ -58,7 +58,8 @@ def main() -> None:
         )
         for i in range(options.count)
     ]
-    sheet(samples, options.width).save(options.out)
+    faces = {face.name: face for family in system_fonts().train for face in family}
+    sheet(samples, options.width, faces["DejaVuSans"].at(11)).save(options.out)
 
 
 if __name__ == "__main__":

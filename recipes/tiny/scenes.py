@@ -6,7 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.tiny.things import (
-    COLOURS, NAMES, SHAPES, Thing, background, box_of, cells_of, dressed, paint, posed, spots, weathered,
+    COLOURS,
+    NAMES,
+    SHAPES,
+    Thing,
+    background,
+    box_of,
+    cells_of,
+    dressed,
+    paint,
+    posed,
+    spots,
+    weathered,
 )  # fmt: skip
 
 SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196), (196, 84))

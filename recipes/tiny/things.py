@@ -33,7 +33,7 @@ Rgb = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Thing:
-    """A coloured shape. `x`, `y` (centre) and `radius` are pixels, `angle` degrees; `shade` is the colour as painted."""
+    """A coloured shape. `x`, `y` (centre), `radius` in pixels, `angle` in degrees; `shade` is the colour as painted."""
 
     shape: str
     colour: str
@@ -54,21 +54,22 @@ class Thing:
 def corners(shape: str) -> NDArray[np.float64]:
     """The polygon of a shape inside of the unit circle, [N, 2], y down."""
     if shape == "square":
-        return np.array([(-0.8, -0.8), (0.8, -0.8), (0.8, 0.8), (-0.8, 0.8)])
+        return np.array([(-0.74, -0.74), (0.74, -0.74), (0.74, 0.74), (-0.74, 0.74)])
     if shape == "triangle":
-        return np.array([(0, -0.95), (0.9, 0.7), (-0.9, 0.7)])
+        return np.array([(0, -1), (0.866, 0.5), (-0.866, 0.5)])
     if shape == "diamond":
         return np.array([(0, -1), (0.66, 0), (0, 1), (-0.66, 0)])
     if shape == "cross":
-        return np.array([(-0.3, -0.95), (0.3, -0.95), (0.3, -0.3), (0.95, -0.3), (0.95, 0.3), (0.3, 0.3),
-                         (0.3, 0.95), (-0.3, 0.95), (-0.3, 0.3), (-0.95, 0.3), (-0.95, -0.3), (-0.3, -0.3)])  # fmt: skip
+        arm = np.array([(-0.3, -0.95), (0.3, -0.95), (0.3, -0.3)])
+        quarter = np.array([(0, 1), (-1, 0)])
+        return np.concatenate([arm @ np.linalg.matrix_power(quarter, turns) for turns in range(4)])
     turns = np.linspace(0, 2 * np.pi, 11 if shape == "star" else 49)[:-1]
     if shape == "star":
         reach = np.where(np.arange(10) % 2 == 0, 1.0, 0.42)
         return np.stack([np.sin(turns) * reach, -np.cos(turns) * reach], axis=1)
     if shape == "heart":
         y = 13 * np.cos(turns) - 5 * np.cos(2 * turns) - 2 * np.cos(3 * turns) - np.cos(4 * turns)
-        return np.stack([16 * np.sin(turns) ** 3, -y - 2.5], axis=1) / 17
+        return np.stack([16 * np.sin(turns) ** 3, -y - 2.5], axis=1) / 17.5
     return np.stack([np.sin(turns), -np.cos(turns)], axis=1) * 0.92
 
 
@@ -87,7 +88,7 @@ def coverage(thing: Thing, grow: float = 0.0) -> Rgb:
         middle = side * SUPERSAMPLING / 2
         hole = (points - middle) * (0.55 - 2 * grow / thing.radius) + middle
         pen.polygon([(float(x), float(y)) for x, y in hole], fill=0)
-    return np.asarray(mask.reduce(SUPERSAMPLING), dtype=np.float32) / 255
+    return np.asarray(mask.reduce(SUPERSAMPLING), dtype=np.float32) / np.float32(255)
 
 
 def overlap(window: Rgb, x: float, y: float, size: tuple[int, int]) -> tuple[tuple[slice, slice], Rgb]:
@@ -134,7 +135,7 @@ def box_of(thing: Thing, size: tuple[int, int]) -> tuple[float, float, float, fl
 
 
 def cells_of(things: list[Thing], size: tuple[int, int]) -> list[list[str]]:
-    """Names per cell: a thing that covers 30 % of it, or that has its largest part there; at most SLOTS, largest first."""
+    """Names per cell: things that cover 30 % of it or have their largest part there; at most SLOTS, largest first."""
     rows, columns = size[0] // CELL, size[1] // CELL
     cells: list[list[tuple[float, str]]] = [[] for _ in range(rows * columns)]
     for thing in things:
