@@ -8,7 +8,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -46,8 +46,10 @@ def fetch(url: str, *, max_bytes: int, timeout_s: float, max_redirects: int, all
     deadline = time.monotonic() + timeout_s
     target, allow_local = _parse(url), allow_local_addresses
     for _ in range(max_redirects + 1):
-        with _connected(target, deadline=deadline, allow_local=allow_local) as connection:
-            response = _request(connection, target)
+        with (
+            _connected(target, deadline=deadline, allow_local=allow_local) as route,
+            closing(_request(route)) as response,
+        ):
             location = response.getheader("Location") if response.status in _REDIRECTS else None
             if location is None:
                 return _body(response, target, max_bytes=max_bytes)
@@ -79,18 +81,28 @@ def _label(url: str) -> str:
     return shown if len(shown) <= 100 else f"{shown[:97]}..."
 
 
+class _Route(NamedTuple):
+    """An open connection, and what to ask for on it: a proxy for http wants the whole address and its own login."""
+
+    connection: http.client.HTTPConnection
+    path: str
+    headers: dict[str, str]
+
+
 @contextmanager
-def _connected(target: _Url, *, deadline: float, allow_local: bool) -> Iterator[http.client.HTTPConnection]:
+def _connected(target: _Url, *, deadline: float, allow_local: bool) -> Iterator[_Route]:
     """A connection that is cut at the deadline, however slowly the other side drips."""
     cut = threading.Event()
-    connection: http.client.HTTPConnection | None = None
+    route: _Route | None = None
     timer: threading.Timer | None = None
     try:
-        connection = _dial(target, timeout_s=_left(target, deadline), allow_local=allow_local)
-        timer = threading.Timer(_left(target, deadline), _cut, (connection.sock, cut))
+        route = _dial(target, timeout_s=_left(target, deadline), allow_local=allow_local)
+        timer = threading.Timer(_left(target, deadline), _cut, (route.connection.sock, cut))
         timer.daemon = True
         timer.start()
-        yield connection
+        yield route
+        if cut.is_set():  # the cut looks like an ordinary end where the answer did not state its length
+            raise _too_slow(target)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if cut.is_set() or isinstance(error, TimeoutError):
             raise _too_slow(target) from None
@@ -99,8 +111,8 @@ def _connected(target: _Url, *, deadline: float, allow_local: bool) -> Iterator[
     finally:
         if timer is not None:
             timer.cancel()
-        if connection is not None:
-            connection.close()
+        if route is not None:
+            route.connection.close()
 
 
 def _cut(sock: socket.socket, cut: threading.Event) -> None:
@@ -122,7 +134,7 @@ def _too_slow(target: _Url) -> MediaError:
     return MediaError(_label(str(target)), "the server was too slow", "a whole answer within the time limit")
 
 
-def _dial(target: _Url, *, timeout_s: float, allow_local: bool) -> http.client.HTTPConnection:
+def _dial(target: _Url, *, timeout_s: float, allow_local: bool) -> _Route:
     proxy = getproxies().get(target.scheme) if allow_local and not proxy_bypass(target.host) else None
     if proxy:
         return _dial_proxy(target, proxy, timeout_s=timeout_s)
@@ -139,10 +151,10 @@ def _dial(target: _Url, *, timeout_s: float, allow_local: bool) -> http.client.H
     connection = http.client.HTTPConnection(target.host, target.port, timeout=timeout_s)
     connection.default_port = 443 if target.scheme == "https" else 80  # decides whether Host names the port
     connection.sock = sock
-    return connection
+    return _Route(connection, target.path, {})
 
 
-def _dial_proxy(target: _Url, proxy: str, *, timeout_s: float) -> http.client.HTTPConnection:
+def _dial_proxy(target: _Url, proxy: str, *, timeout_s: float) -> _Route:
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     words = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
     login = {"Proxy-Authorization": f"Basic {base64.b64encode(words.encode()).decode()}"} if parts.username else {}
@@ -151,7 +163,7 @@ def _dial_proxy(target: _Url, proxy: str, *, timeout_s: float) -> http.client.HT
     if target.scheme == "https":
         connection.set_tunnel(target.host, target.port, login)
     connection.connect()
-    return connection
+    return _Route(connection, target.path, {}) if target.scheme == "https" else _Route(connection, str(target), login)
 
 
 def _resolve(target: _Url, *, allow_local: bool) -> tuple[int, str]:
@@ -176,11 +188,10 @@ def _is_local(target: _Url) -> bool:
         return False
 
 
-def _request(connection: http.client.HTTPConnection, target: _Url) -> http.client.HTTPResponse:
-    proxied_plainly = target.scheme == "http" and connection.host != target.host
-    path = str(target) if proxied_plainly else target.path
-    connection.request("GET", path, headers={"User-Agent": "anyres", "Accept": "image/*, video/*, */*"})
-    return connection.getresponse()
+def _request(route: _Route) -> http.client.HTTPResponse:
+    headers = {"User-Agent": "anyres", "Accept": "image/*, video/*, */*"}
+    route.connection.request("GET", route.path, headers=headers | route.headers)
+    return route.connection.getresponse()
 
 
 def _body(response: http.client.HTTPResponse, target: _Url, *, max_bytes: int) -> bytes:
@@ -189,12 +200,12 @@ def _body(response: http.client.HTTPResponse, target: _Url, *, max_bytes: int) -
         raise MediaError(label, f"the server answered {response.status}", _ALLOWED)
     if response.getheader("Content-Encoding", "identity") != "identity":
         raise MediaError(label, "a compressed answer that was not asked for", _ALLOWED)
-    pieces, size = [], 0
+    pieces, size, expected = [], 0, response.length  # None where the answer comes in chunks
     while piece := response.read1(_CHUNK):
         size += len(piece)
         if size > max_bytes:
             raise MediaError(label, f"more than {max_bytes:,} bytes", f"at most {max_bytes:,}")
         pieces.append(piece)
-    if response.length:
-        raise http.client.IncompleteRead(b"", response.length)
+    if expected is not None and size < expected:
+        raise http.client.IncompleteRead(b"", expected - size)
     return b"".join(pieces)

@@ -26,7 +26,7 @@ __all__ = ["DEFAULT_LIMITS", "MediaBytes", "MediaLimits", "OpenedImage", "open_i
 
 Kind = Literal["image", "video"]
 
-_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(?=//)|^(data):")
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(?=//)|^((?i:data)):")
 _SOURCES = "a path, an http(s), file: or data: URL, bytes or a file object"
 _HEAD = 4096  # bytes enough to recognise a format
 

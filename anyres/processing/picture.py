@@ -1,10 +1,13 @@
 """One picture: encoded bytes, a PIL picture of any mode or a numpy array in, an upright 8-bit RGB picture out."""
 
 import io
+import re
 import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -59,12 +62,13 @@ def open_picture(data: bytes, *, name: str, max_pixels: int) -> Image.Image:
     if format_.key not in PICTURES:
         advice = f"; {format_.advice}" if format_.advice else ""
         raise MediaError(name, f"looks like {format_.words}", _ALLOWED + advice)
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's bomb and metadata warnings; our own limit is checked below
+    with _quiet():
         try:
             picture: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        except Image.DecompressionBombError:
-            raise MediaError(name, "more pixels than can be decoded", f"at most {max_pixels:,} pixels") from None
+        except Image.DecompressionBombError as error:  # Pillow's message gives the number, nothing else does
+            count = re.search(r"\d+", str(error))
+            seen = f"{int(count.group()):,} pixels" if count else "too many pixels"
+            raise MediaError(name, seen, f"at most {max_pixels:,} pixels") from None
         except DECODER_ERRORS:
             raise MediaError(name, f"looks like {format_.words}, but its header is damaged", _WHOLE) from None
     _check_size(picture, name, max_pixels)
@@ -75,7 +79,8 @@ def upright_rgb(picture: Image.Image, *, name: str, max_pixels: int) -> Image.Im
     """Mode RGB, EXIF orientation applied, see-through parts on white; MediaError when the pixels do not decode."""
     _check_size(picture, name, max_pixels)
     try:
-        picture.load()
+        with _quiet() if picture.format == "TIFF" else nullcontext():  # TIFF parses its tags once more
+            picture.load()
         _check_size(picture, name, max_pixels)
         turned = _turn_upright(picture)
     except DECODER_ERRORS:
@@ -95,6 +100,14 @@ def picture_from_array(array: np.ndarray[Any, Any], *, name: str, max_pixels: in
     return _to_rgb(picture, name)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings of Pillow about bombs and odd metadata: the limit is ours, and odd metadata harms nobody."""
+    with _warnings_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _check_size(picture: Image.Image, name: str, max_pixels: int) -> None:
     width, height = picture.size
     if width < 1 or height < 1:
@@ -108,8 +121,7 @@ def _too_large(name: str, width: int, height: int, max_pixels: int) -> MediaErro
 
 
 def _turn_upright(picture: Image.Image) -> Image.Image:
-    with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         try:
             orientation = picture.getexif().get(_ORIENTATION, 1)
         except DECODER_ERRORS:  # unreadable EXIF does not spoil a readable picture
