@@ -11,7 +11,7 @@ import lzma
 import re
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -89,14 +89,22 @@ def word_lines(root: Path) -> Iterator[str]:
         yield f"{'held_out' if is_held_out(word) else 'train'}\twords\t{word}"
 
 
+def without_shared(lines: Iterable[str]) -> list[str]:
+    """The lines, less the held-out paragraphs that a training document repeats word for word."""
+    lines = list(lines)
+    trained = {line.split("\t")[2] for line in lines if line.startswith("train\t")}
+    return [line for line in lines if line.startswith("train\t") or line.split("\t")[2] not in trained]
+
+
 def main() -> None:
     """Writes the asset and prints its size and checksum."""
     root = Path(sys.argv[1])
-    lines = dict.fromkeys(word_lines(root))
+    found = dict.fromkeys(word_lines(root))
     for paragraphs in (gnome_paragraphs(root), handbook_paragraphs(root)):
         for document, language, text in paragraphs:
             if paragraph := cleaned(text):
-                lines.setdefault(f"{'held_out' if is_held_out(document) else 'train'}\t{language}\t{paragraph}")
+                found.setdefault(f"{'held_out' if is_held_out(document) else 'train'}\t{language}\t{paragraph}")
+    lines = without_shared(found)
     packed = lzma.compress("\n".join(lines).encode(), preset=9 | lzma.PRESET_EXTREME)
     ASSET.write_bytes(packed)
     print(f"{len(lines)} lines, {len(packed)} bytes, sha256 {hashlib.sha256(packed).hexdigest()}")
