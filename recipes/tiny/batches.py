@@ -160,7 +160,8 @@ def _row(sample: Sample, grid: Grid, tokenizer: Tokenizer) -> tuple[list[int], i
     kind = "video" if len(sample.frames) > 1 else "image"
     before, after = _prompt(sample.question, kind, tokenizer)
     visual_tokens = grid[0] * grid[1] * grid[2] // MERGE**2
-    answer = [*_answer_ids(sample.answer, tokenizer), tokenizer.special_id("<|im_end|>")]
+    spell = _spelled_ids if sample.task == "line" else _answer_ids
+    answer = [*spell(sample.answer, tokenizer), tokenizer.special_id("<|im_end|>")]
     ids = [*before, *[tokenizer.special_id(f"<|{kind}_pad|>")] * visual_tokens, *after, *answer]
     positions = rope_positions([len(before), grid, len(after) + len(answer)])
     return ids, len(answer), positions.positions_3T
@@ -181,6 +182,11 @@ def _prompt(question: str, kind: str, tokenizer: Tokenizer) -> tuple[tuple[int, 
 
 def _segment_ids(segment: SpecialToken | str, tokenizer: Tokenizer) -> list[int]:
     return [tokenizer.special_id(segment.token)] if isinstance(segment, SpecialToken) else tokenizer.encode_text(segment)
+
+
+def _spelled_ids(answer: str, tokenizer: Tokenizer) -> list[int]:
+    """Print is read letter by letter: one token a character, so that each answers to one place in the picture."""
+    return [one for character in answer for one in tokenizer.encode_text(character)]
 
 
 def _answer_ids(answer: str, tokenizer: Tokenizer) -> list[int]:

@@ -151,7 +151,7 @@ class Trainer:
         return figures
 
     def adapt(self, accuracy: float) -> None:
-        change = 0.002 if accuracy > 0.85 else -0.001
+        change = 0.002 if accuracy > 0.75 else -0.001
         self.progress.difficulty = min(1.0, max(0.0, self.progress.difficulty + change))
 
     def log(self, figures: dict[str, float]) -> None:
@@ -260,7 +260,7 @@ def plans() -> list[Plan]:
     """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches."""
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16) for _ in range(3)]
-    shapes += [(LINES, (56, 28 * n), 1) for n in (8, 12, 16, 20, 24, 28)]
+    shapes += [(LINES, (56, 28 * n), 1) for n in (8, 12, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(SCENES, size, 1) for size in ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))]
     shapes += [(CLIPS, size, 4) for size in ((84, 84), (112, 112))]
     return [_plan(*shape) for shape in shapes]
