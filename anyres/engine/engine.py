@@ -25,8 +25,8 @@ from anyres.chat import (
     VideoPart,
 )
 from anyres.config import Qwen2VLConfig
-from anyres.engine.device import choose_device, choose_dtype
 from anyres.engine.detokenizer import Detokenizer
+from anyres.engine.device import choose_device, choose_dtype
 from anyres.engine.kv_cache import KVCache
 from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.runner import Report, Runner

@@ -67,7 +67,7 @@ class Runner:
         made = iter(torch.cat(parts).split(totals)) if raw else iter(())
         return [next(made) if visual.visual_MD is None else visual.visual_MD for visual in visuals]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def prefill(
         self, cache: KVCache, sequences: Run[Sequence], visuals: Run[Tensor], *, report: Report | None = None
     ) -> Tensor:
@@ -86,7 +86,7 @@ class Runner:
         _tell(report, Progress("prefill", len(lengths), len(lengths), done, done))
         return torch.stack([logits[item] for item in range(len(lengths))])
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def decode(self, cache: KVCache, sequences: Run[Sequence]) -> Tensor:
         """One more token of each: feeds the last of every answer. Returns logits_BV."""
         device = self.model.device
@@ -193,12 +193,10 @@ def _packs(grids: Run[Grid], budget: int) -> Iterator[list[_Chunk]]:
     for item, (t, h, w) in enumerate(grids):
         start = 0
         while start < t:
-            stop = min(t, start + room // (h * w))
-            if stop == start and pack:
+            if room < h * w and pack:
                 yield pack
                 pack, room = [], budget
-                continue
-            stop = max(stop, start + 1)
+            stop = min(t, start + max(1, room // (h * w)))
             pack.append(_Chunk(item, start, stop))
             start, room = stop, room - (stop - start) * h * w
     if pack:

@@ -1,0 +1,98 @@
+"""Packed attention and rotary positions against their definitions."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from anyres.config import TextConfig
+from anyres.model.language import mrope_tables
+from anyres.model.layers import packed_attention, rotary_frequencies, rotate
+from anyres.model.vision import patch_coordinates
+
+
+def plain_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: list[int], *, causal: bool) -> Tensor:
+    """One query, one head at a time, as in a textbook."""
+    out_THC = torch.zeros_like(q_THC)
+    group = q_THC.shape[1] // k_TKC.shape[1]
+    start = 0
+    for length in lengths:
+        for i in range(length):
+            seen = slice(start, start + i + 1 if causal else start + length)
+            for head in range(q_THC.shape[1]):
+                scores = k_TKC[seen, head // group] @ q_THC[start + i, head] / math.sqrt(q_THC.shape[2])
+                out_THC[start + i, head] = scores.softmax(0) @ v_TKC[seen, head // group]
+        start += length
+    return out_THC
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    kv_heads=st.integers(1, 3),
+    group=st.integers(1, 3),
+    causal=st.booleans(),
+    seed=st.integers(0, 1000),
+)
+def test_packed_attention_is_attention_in_each_sequence(
+    lengths: list[int], kv_heads: int, group: int, causal: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    total = sum(lengths)
+    q_THC = torch.randn(total, kv_heads * group, 4, generator=generator, dtype=torch.float64)
+    k_TKC, v_TKC = (torch.randn(total, kv_heads, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    expected = plain_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
+    torch.testing.assert_close(packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal), expected)
+
+
+@given(seed=st.integers(0, 1000), shift=st.floats(-50, 50))
+def test_rotation_keeps_lengths_and_makes_products_relative(seed: int, shift: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    q_THC, k_THC = (torch.randn(1, 1, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    frequencies = rotary_frequencies(8, 100.0, torch.device("cpu")).double()
+
+    def turned(x_THC: Tensor, position: float) -> Tensor:
+        angles = (position * frequencies).repeat(2)[None]
+        return rotate(x_THC, angles.cos(), angles.sin())
+
+    assert torch.isclose(turned(q_THC, shift).norm(), q_THC.norm())
+    here = (turned(q_THC, 7.0) * turned(k_THC, 3.0)).sum()
+    there = (turned(q_THC, 7.0 + shift) * turned(k_THC, 3.0 + shift)).sum()
+    assert torch.isclose(here, there, atol=1e-9)
+
+
+def test_frequencies_fall_from_one_geometrically() -> None:
+    frequencies = rotary_frequencies(128, 1e6, torch.device("cpu"))
+    assert frequencies.dtype == torch.float32
+    assert frequencies[0] == 1
+    torch.testing.assert_close(frequencies[1:] / frequencies[:-1], torch.full((63,), 1e6 ** (-2 / 128)))
+
+
+@pytest.mark.parametrize(("axis", "channels"), [(0, range(16)), (1, range(16, 40)), (2, range(40, 64))])
+def test_each_axis_turns_its_own_chunk(axis: int, channels: range) -> None:
+    """Section 16, 24, 24 of a 128-wide head: the published sizes."""
+    positions_3T = torch.zeros(3, 1, dtype=torch.long)
+    positions_3T[axis] = 5
+    cos_TC, sin_TC = mrope_tables(positions_3T, TextConfig())
+    moved = [channel for channel in range(128) if sin_TC[0, channel] != 0]
+    assert moved == [*channels, *(channel + 64 for channel in channels)]
+    angles = 5 * rotary_frequencies(128, 1e6, torch.device("cpu"))[list(channels)]
+    torch.testing.assert_close(cos_TC[0, list(channels)], angles.cos())
+    torch.testing.assert_close(sin_TC[0, [channel + 64 for channel in channels]], angles.sin())
+
+
+@given(t=st.integers(1, 3), rows=st.integers(1, 4), columns=st.integers(1, 4), merge=st.integers(1, 3))
+def test_patches_come_block_by_block(t: int, rows: int, columns: int, merge: int) -> None:
+    coordinates = patch_coordinates((t, rows * merge, columns * merge), merge).tolist()
+    expected = [
+        [row * merge + inner_row, column * merge + inner_column]
+        for _ in range(t)
+        for row in range(rows)
+        for column in range(columns)
+        for inner_row in range(merge)
+        for inner_column in range(merge)
+    ]
+    assert coordinates == expected
