@@ -285,7 +285,9 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 
 def _swap(staging: Path, folder: Path, names: list[str]) -> None:
     """Puts the new files in place of the old. Without config.json a mixture of both cannot be loaded."""
+    readable = (staging / "config.json").stat().st_mode  # safetensors writes files for their owner alone
     for name in (*names, "config.json"):
+        (staging / name).chmod(readable)
         _sync(staging / name)
     (folder / "config.json").unlink(missing_ok=True)
     for name in names:

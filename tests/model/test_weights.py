@@ -494,3 +494,9 @@ def test_loading_needs_the_memory_of_the_file_once(tmp_path: Path) -> None:
     file_bytes = (tmp_path / "model.safetensors").stat().st_size
     run = subprocess.run([sys.executable, "-c", MEASURE_PEAK, tmp_path], capture_output=True, text=True, check=True)
     assert 0.9 * file_bytes < int(run.stdout) < 1.15 * file_bytes
+
+
+def test_weights_are_as_readable_as_the_files_beside_them(tmp_path: Path) -> None:
+    save_model(Qwen2VL(CONFIG), tmp_path)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {(tmp_path / "config.json").stat().st_mode & 0o777}
