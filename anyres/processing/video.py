@@ -144,7 +144,7 @@ def resize_frame(frame_HWC: np.ndarray[Any, Any], size: Size) -> np.ndarray[Any,
     """The float32 antialiased bicubic filter that torchvision applies to clips, rounded to uint8; not Pillow's."""
     if frame_HWC.shape[:2] == size:
         return frame_HWC
-    frame_1CHW = torch.from_numpy(frame_HWC).permute(2, 0, 1).unsqueeze(0).to(torch.float32)
+    frame_1CHW = torch.from_numpy(frame_HWC).permute(2, 0, 1).contiguous().unsqueeze(0).to(torch.float32)
     resized = functional.interpolate(frame_1CHW, size=list(size), mode="bicubic", align_corners=False, antialias=True)
     rounded = resized.clamp_(min=0, max=255).round_().to(torch.uint8)
     return rounded[0].permute(1, 2, 0).contiguous().numpy()

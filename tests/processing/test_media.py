@@ -562,6 +562,13 @@ def test_broken_answers() -> None:
             get(f"{url}/nonsense")
 
 
+def test_tls_is_not_optional() -> None:
+    with site(x=lambda here: here.give(b"plain")) as (url, hits):
+        with pytest.raises(MediaError, match="cannot be fetched"):
+            get(f"{url}/x".replace("http", "https"))
+        assert hits == []
+
+
 def test_proxy_is_used_for_the_users_own_downloads(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(here: Site) -> None:
         here.give(here.headers["Host"].encode() + b" " + here.headers["Proxy-Authorization"].encode())
