@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,6 @@ class TextConfig:
     rope_theta: float = 1_000_000.0
     mrope_section: tuple[int, int, int] = (16, 24, 24)
     tie_word_embeddings: bool = False
-    attention_dropout: float = 0.0
 
     @property
     def head_dim(self) -> int:
@@ -92,11 +91,13 @@ class Qwen2VLConfig:
         """Reads the flat form (transformers 4.x) and the form with a nested `text_config` (5.x)."""
         if raw.get("model_type") not in ("qwen2_vl", None):
             raise CheckpointError(f"{item}: model_type", repr(raw.get("model_type")), "'qwen2_vl'")
-        text_raw = {**raw, **(raw.get("text_config") or {})}
+        text_raw = {**raw, **_section(raw, "text_config", item)}
         text = TextConfig(
-            mrope_section=_mrope_section(text_raw, item), rope_theta=_rope_theta(text_raw), **_known(TextConfig, text_raw)
+            mrope_section=_mrope_section(text_raw, item),
+            rope_theta=_rope_theta(text_raw, item),
+            **_known(TextConfig, text_raw),
         )
-        vision_raw = dict(raw.get("vision_config") or {})
+        vision_raw = dict(_section(raw, "vision_config", item))
         vision_raw.setdefault("in_chans", vision_raw.get("in_channels", VisionConfig.in_chans))
         # Old files repeat the language width under the key `hidden_size`; where it is absent the decoder decides.
         vision_raw["hidden_size"] = vision_raw.get("hidden_size", text.hidden_size)
@@ -104,7 +105,9 @@ class Qwen2VLConfig:
         ids = {name: raw[name] for name in _ID_FIELDS if isinstance(raw.get(name), int)}
         dtype = raw.get("torch_dtype") or raw.get("dtype") or "bfloat16"
         config = Qwen2VLConfig(vision=vision, text=text, torch_dtype=str(dtype), **ids)
-        _check(config, item)
+        _check_numbers(vision, item)
+        _check_numbers(text, item)
+        _check_sizes(config, item)
         return config
 
     def to_dict(self) -> dict[str, Any]:
@@ -160,13 +163,19 @@ class ImageProcessorConfig:
             return ImageProcessorConfig()
         raw = read_json(path)
         known = _known(ImageProcessorConfig, raw)
-        size = raw.get("size") or {}  # files written by transformers >= 4.49 keep the limits here as well
+        size = _section(raw, "size", str(path))  # files written by transformers >= 4.49 keep the limits here as well
         known.setdefault("min_pixels", size.get("shortest_edge") or ImageProcessorConfig.min_pixels)
         known.setdefault("max_pixels", size.get("longest_edge") or ImageProcessorConfig.max_pixels)
         for name in ("image_mean", "image_std"):
             if name in known:
-                known[name] = tuple(known[name])
-        return ImageProcessorConfig(**known)
+                known[name] = _three_numbers(known[name], f"{path}: {name}")
+        config = ImageProcessorConfig(**known)
+        _check_numbers(config, str(path))
+        if config.min_pixels > config.max_pixels:
+            raise CheckpointError(
+                f"{path}: min_pixels", str(config.min_pixels), f"at most max_pixels, {config.max_pixels}"
+            )
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """The file's keys, with those transformers needs beside ours."""
@@ -192,6 +201,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return raw
 
 
+_Config = VisionConfig | TextConfig | ImageProcessorConfig
+
 _ID_FIELDS = (
     "bos_token_id",
     "eos_token_id",
@@ -203,48 +214,92 @@ _ID_FIELDS = (
 )
 
 
-def _known(cls: type, raw: dict[str, Any]) -> dict[str, Any]:
+def _known(cls: type[_Config], raw: dict[str, Any]) -> dict[str, Any]:
     handled = ("mrope_section", "rope_theta")
-    return {name: raw[name] for name in cls.__dataclass_fields__ if name in raw and name not in handled}
+    names = (one.name for one in fields(cls))
+    return {name: raw[name] for name in names if name in raw and name not in handled}
+
+
+def _three_numbers(values: object, item: str) -> tuple[float, float, float]:
+    if isinstance(values, list) and len(values) == 3 and all(isinstance(one, (int, float)) for one in values):
+        return (float(values[0]), float(values[1]), float(values[2]))
+    raise CheckpointError(item, repr(values), "three numbers")
+
+
+def _section(raw: dict[str, Any], name: str, item: str) -> dict[str, Any]:
+    value = raw.get(name) or {}
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{item}: {name}", repr(value), "a JSON object")
+    return value
 
 
 def _mrope_section(raw: dict[str, Any], item: str) -> tuple[int, int, int]:
-    scaling = raw.get("rope_scaling") or raw.get("rope_parameters") or {}
+    scaling = _section(raw, "rope_scaling", item) or _section(raw, "rope_parameters", item)
     section = scaling.get("mrope_section", TextConfig.mrope_section)
-    if len(section) != 3 or not all(isinstance(n, int) and n > 0 for n in section):
+    if not isinstance(section, (list, tuple)) or len(section) != 3 or not all(map(_is_size, section)):
         raise CheckpointError(f"{item}: mrope_section", repr(section), "three positive integers")
     return (section[0], section[1], section[2])
 
 
-def _rope_theta(raw: dict[str, Any]) -> float:
-    nested = raw.get("rope_parameters") or {}
-    return float(raw.get("rope_theta") or nested.get("rope_theta") or TextConfig.rope_theta)
+def _rope_theta(raw: dict[str, Any], item: str) -> float:
+    nested = _section(raw, "rope_parameters", item).get("rope_theta")
+    stated = next(one for one in (raw.get("rope_theta"), nested, TextConfig.rope_theta) if one is not None)
+    return float(stated) if isinstance(stated, int) else stated
 
 
-def _check(config: Qwen2VLConfig, item: str) -> None:
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_numbers(part: _Config, item: str) -> None:
+    """Every int field a positive whole number, every float field a finite number above 0, every bool a bool."""
+    for one in fields(part):
+        value = getattr(part, one.name)
+        optional = one.type == int | None and value is not None
+        if (one.type is int or optional) and not _is_size(value):
+            raise CheckpointError(f"{item}: {one.name}", repr(value), "a whole number above 0")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if one.type is float and not (number and math.isfinite(value) and value > 0):
+            raise CheckpointError(f"{item}: {one.name}", repr(value), "a number above 0")
+        if one.type is bool and not isinstance(value, bool):
+            raise CheckpointError(f"{item}: {one.name}", repr(value), "true or false")
+
+
+def _check_sizes(config: Qwen2VLConfig, item: str) -> None:
+    """The relations between sizes without which no tensor fits."""
     vision, text = config.vision, config.text
-    for part, cls in ((vision, VisionConfig), (text, TextConfig)):
-        for name, value in asdict(part).items():
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if number and name != "attention_dropout" and not (math.isfinite(value) and value > 0):
-                raise CheckpointError(f"{item}: {cls.__name__}.{name}", repr(value), "a number above 0")
-            if not number and name not in ("mrope_section", "tie_word_embeddings"):
-                raise CheckpointError(f"{item}: {cls.__name__}.{name}", repr(value), "a number above 0")
+    heads, groups = text.num_attention_heads, text.num_key_value_heads
     rules = (
-        ("vision embed_dim / num_heads", vision.embed_dim % vision.num_heads == 0, vision.embed_dim, "divisible by num_heads"),
-        ("vision head size", vision.head_dim % 4 == 0, vision.head_dim, "divisible by 4, for rotary in two axes"),
-        ("hidden_size / num_attention_heads", text.hidden_size % text.num_attention_heads == 0, text.hidden_size, "divisible"),
         (
-            "num_key_value_heads",
-            text.num_attention_heads % text.num_key_value_heads == 0,
-            text.num_key_value_heads,
-            f"a divisor of num_attention_heads = {text.num_attention_heads}",
+            "vision embed_dim",
+            vision.embed_dim,
+            vision.embed_dim % (4 * vision.num_heads) == 0,
+            "a multiple of 4 num_heads",
         ),
-        ("mrope_section", 2 * sum(text.mrope_section) == text.head_dim, text.mrope_section, f"sum of {text.head_dim // 2}"),
-        ("vision_config.hidden_size", vision.hidden_size == text.hidden_size, vision.hidden_size, f"{text.hidden_size}"),
-        ("image_token_id", config.image_token_id < text.vocab_size, config.image_token_id, f"below {text.vocab_size}"),
-        ("video_token_id", config.video_token_id < text.vocab_size, config.video_token_id, f"below {text.vocab_size}"),
+        ("hidden_size", text.hidden_size, text.hidden_size % heads == 0, f"a multiple of {heads} attention heads"),
+        ("num_key_value_heads", groups, heads % groups == 0, f"a divisor of {heads} attention heads"),
+        (
+            "mrope_section",
+            text.mrope_section,
+            2 * sum(text.mrope_section) == text.head_dim,
+            f"a sum of {text.head_dim / 2:g}",
+        ),
+        (
+            "vision hidden_size",
+            vision.hidden_size,
+            vision.hidden_size == text.hidden_size,
+            f"{text.hidden_size}, as in the decoder",
+        ),
+        *(
+            (
+                name,
+                getattr(config, name),
+                0 <= getattr(config, name) < text.vocab_size,
+                f"an id below {text.vocab_size}",
+            )
+            for name in ("image_token_id", "video_token_id", "vision_start_token_id")
+        ),
     )
-    for name, holds, seen, allowed in rules:
+    for name, seen, holds, allowed in rules:
         if not holds:
-            raise CheckpointError(f"{item}: {name}", str(seen), allowed)
+            raise CheckpointError(f"{item}: {name}", repr(seen), allowed)

@@ -20,7 +20,7 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 class CausalAttention:
-    """An `attend` for whole sequences packed one after the other: each token sees those before it in its own sequence."""
+    """An `attend` for whole packed sequences: each token sees those before it in its own sequence."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
         self.lengths = tuple(lengths)

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["packed_attention", "rotate", "rotary_frequencies"]
+__all__ = ["packed_attention", "rotary_frequencies", "rotate"]
 
 
 def rotary_frequencies(width: int, theta: float, device: torch.device) -> Tensor:

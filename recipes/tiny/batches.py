@@ -181,7 +181,9 @@ def _prompt(question: str, kind: str, tokenizer: Tokenizer) -> tuple[tuple[int, 
 
 
 def _segment_ids(segment: SpecialToken | str, tokenizer: Tokenizer) -> list[int]:
-    return [tokenizer.special_id(segment.token)] if isinstance(segment, SpecialToken) else tokenizer.encode_text(segment)
+    return (
+        [tokenizer.special_id(segment.token)] if isinstance(segment, SpecialToken) else tokenizer.encode_text(segment)
+    )
 
 
 def _spelled_ids(answer: str, tokenizer: Tokenizer) -> list[int]:

@@ -20,8 +20,8 @@ def orthogonalised(gradient_NM: Tensor) -> Tensor:
     """The nearest matrix with singular values around 1, by five steps of a quintic Newton-Schulz iteration."""
     a, b, c = COEFFICIENTS
     tall = gradient_NM.shape[0] > gradient_NM.shape[1]
-    x = gradient_NM.T if tall else gradient_NM
-    x = x / (x.norm() + 1e-7)
+    x: Tensor = gradient_NM.T if tall else gradient_NM
+    x = x / (torch.linalg.matrix_norm(x) + 1e-7)
     for _ in range(STEPS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x

@@ -9,9 +9,11 @@ import argparse
 import csv
 import json
 import random
+import signal
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,8 @@ from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
-from recipes.tiny.factory import CLASSES, SLOTS
+from recipes.tiny.factory import CLASSES
+from recipes.tiny.lines import SLOTS
 from recipes.tiny.muon import Muon
 from recipes.tiny.shape import model_config
 
@@ -73,7 +76,6 @@ def main() -> None:
     parser.add_argument("--max-uses", type=int, default=6)
     parser.add_argument("--batches", type=int, default=2, help="batches of about 1,500 patches in one step")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--max-steps", type=int, default=10**9)
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
     arguments = parser.parse_args()
     Trainer(arguments).run()
@@ -90,6 +92,7 @@ class Trainer:
         initialise(self.model)
         self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
         self.progress = Progress()
+        self.ended = False
         self.optimisers = optimisers(self.model, self.auxiliary, arguments)
         self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         if (self.out / "state.pt").exists():
@@ -100,10 +103,12 @@ class Trainer:
         self.validation = validation_batches(self.tokenizer)
 
     def run(self) -> None:
+        """Until the time is up; told to end (SIGTERM), it saves first."""
+        signal.signal(signal.SIGTERM, self.end)
         started = saved = validated = time.monotonic()
         budget = 60 * self.arguments.minutes
         before = self.progress.seconds
-        while (elapsed := time.monotonic() - started) < budget and self.progress.step < self.arguments.max_steps:
+        while (elapsed := time.monotonic() - started) < budget and not self.ended:
             self.set_rates(budget - elapsed)
             self.pool.difficulty.value = self.progress.difficulty
             figures = self.step()
@@ -113,11 +118,15 @@ class Trainer:
             if time.monotonic() - validated > 240:
                 self.validate()
                 validated = time.monotonic()
-            if time.monotonic() - saved > 300:
+            if time.monotonic() - saved > 120:
                 self.save()
                 saved = time.monotonic()
         self.validate()
         self.save()
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.ended = True
 
     def set_rates(self, left_s: float) -> None:
         decay_s = 60 * self.arguments.decay_minutes
@@ -151,7 +160,7 @@ class Trainer:
         return figures
 
     def adapt(self, accuracy: float) -> None:
-        change = 0.002 if accuracy > 0.75 else -0.001
+        change = 0.0015 if accuracy > 0.55 else -0.0005
         self.progress.difficulty = min(1.0, max(0.0, self.progress.difficulty + change))
 
     def log(self, figures: dict[str, float]) -> None:
