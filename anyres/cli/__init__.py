@@ -1,5 +1,5 @@
 """The command line: `anyres ask`, `inspect`, `verify`, `pull` and `models`."""
 
-from anyres.cli.app import app, main
+from anyres.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

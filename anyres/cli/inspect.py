@@ -24,7 +24,7 @@ from anyres.cli.options import (
     TotalPixels,
     Video,
 )
-from anyres.cli.terminal import escape, note, status, write_json, write_line, write_table
+from anyres.cli.terminal import cell, note, status, write_json, write_line, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -92,7 +92,7 @@ def _items_table(report: "Report") -> "Table":
     table = Table("item", "in the file", "upright", "resized", "grid", "tokens", box=None, pad_edge=False)
     for item in report.items:
         grid = "x".join(map(str, item.grid_thw))
-        table.add_row(escape(item.name), item.encoded, item.upright, item.resized, grid, f"{item.tokens:,}")
+        table.add_row(cell(item.name), item.encoded, item.upright, item.resized, grid, f"{item.tokens:,}")
     return table
 
 

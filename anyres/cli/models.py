@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from anyres.cli.options import Json
-from anyres.cli.terminal import escape, write_json, write_table
+from anyres.cli.terminal import cell, write_json, write_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -15,6 +15,8 @@ __all__ = ["models"]
 
 def models(as_json: Json = False) -> None:
     """Lists the checkpoints on this machine: the embedded one, and those that were pulled.
+
+    The first column is what --model takes.
 
     Examples:
 
@@ -37,5 +39,5 @@ def _table(found: "list[LocalModel]") -> "Table":
     table = Table("name", "parameters", "size", "path", box=None, pad_edge=False)
     for one in found:
         parameters = "damaged" if one.parameters is None else f"{one.parameters / 1e6:,.1f} M"
-        table.add_row(escape(one.name), parameters, f"{one.bytes / 1e6:,.1f} MB", escape(str(one.path)))
+        table.add_row(cell(one.name), parameters, f"{one.bytes / 1e6:,.1f} MB", cell(str(one.path)))
     return table

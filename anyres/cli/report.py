@@ -110,7 +110,7 @@ def _kept(source: Any) -> Any:
     if isinstance(source, Path):
         return source
     name, data = read_bytes(source, kind="video", limits=DEFAULT_LIMITS)
-    return _NamedBytes(name, data)
+    return _NamedBytes(name if isinstance(source, str) else "stdin", data)
 
 
 def _is_clip(source: Any) -> bool:
@@ -121,12 +121,12 @@ def _head(source: Any) -> bytes:
     """The first bytes; none of a file that is not there, which the processor then tells."""
     if not isinstance(source, Path):
         return bytes(source.getbuffer()[:_HEAD])
-    if not source.is_file():
-        return b""
     try:
+        if not source.is_file():
+            return b""
         with source.open("rb") as file:
             return file.read(_HEAD)
-    except OSError:
+    except (OSError, ValueError):  # a name too long, or with a zero byte
         return b""
 
 

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.status import Status
+    from rich.text import Text
 
 __all__ = [
+    "cell",
     "complain",
     "console",
     "drop_stdout",
@@ -62,13 +64,20 @@ def write_json(value: Any) -> None:
 
 
 def write_table(table: "RenderableType") -> None:
-    """A Rich table to stdout: coloured on a terminal, plain in a pipe. Its cells must be escaped already."""
+    """A Rich table to stdout: coloured on a terminal, plain in a pipe. Its cells are made by `cell`."""
     screen = console(sys.stdout)
     with screen.capture() as captured:
         screen.print(table)
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(captured.get().encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
+
+
+def cell(text: str) -> "Text":
+    """A cell of a table: no markup and nothing that a terminal obeys."""
+    from rich.text import Text
+
+    return Text(escape(text))
 
 
 def note(text: str) -> None:

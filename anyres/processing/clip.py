@@ -313,7 +313,7 @@ class _AnimationFrames:
                 picture.seek(index)
             except DECODER_ERRORS:
                 raise MediaError(self._name, f"frame {index} is cut off or damaged", _WHOLE) from None
-            yield np.asarray(upright_rgb(picture, name=self._name, max_pixels=self._max_pixels))
+            yield np.array(upright_rgb(picture, name=self._name, max_pixels=self._max_pixels))
 
     def close(self) -> None:
         """Nothing is open: the file lies in memory."""

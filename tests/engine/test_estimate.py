@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from anyres.config import Qwen2VLConfig, TextConfig, VisionConfig
 from anyres.engine.estimate import (
@@ -44,7 +46,9 @@ def test_parameters_of_the_published_encoders(width: int, count: int) -> None:
 @pytest.mark.parametrize("ratio", [2, 4])
 def test_parameters_are_those_of_the_module(tied: bool, ratio: int) -> None:
     vision = VisionConfig(depth=3, embed_dim=32, num_heads=2, mlp_ratio=ratio, hidden_size=64)
-    text = TextConfig(intermediate_size=100, num_hidden_layers=2, vocab_size=300, tie_word_embeddings=tied, **SMALL_TEXT)
+    text = TextConfig(
+        intermediate_size=100, num_hidden_layers=2, vocab_size=300, tie_word_embeddings=tied, **SMALL_TEXT
+    )
     model = Qwen2VL(Qwen2VLConfig(vision=vision, text=text), device="meta")
     assert sum(weight.numel() for weight in model.visual.parameters()) == vision_parameters(vision)
     others = sum(weight.numel() for name, weight in model.named_parameters() if not name.startswith("visual."))
@@ -61,12 +65,10 @@ def test_the_published_cost_of_a_picture() -> None:
 
 def test_counted_operations_are_those_that_torch_counts() -> None:
     """torch's own counter sees the Linears and attention of a pass through the module."""
-    from torch.utils.flop_counter import FlopCounterMode
-
     vision = VisionConfig(depth=2, embed_dim=32, num_heads=2, mlp_ratio=2, hidden_size=64)
     model = Qwen2VL(Qwen2VLConfig(vision=vision, text=TextConfig(num_hidden_layers=1, vocab_size=300, **SMALL_TEXT)))
     grid: Grid = (2, 4, 6)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         model.encode(torch.zeros(48, 1176), [grid])
     counted = count_work(model.config, [grid], 10, dtype=torch.float32).vision_flops
     assert counter.get_total_flops() == pytest.approx(counted, rel=0.02)
