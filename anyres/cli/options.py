@@ -52,7 +52,7 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda, cuda
 Dtype = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="float32, bfloat16 or float16; the checkpoint's if absent.", rich_help_panel=_RUN
+        metavar="NAME", help="float32, bfloat16 or float16; the fastest here if absent.", rich_help_panel=_RUN
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
