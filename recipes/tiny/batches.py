@@ -20,12 +20,14 @@ from anyres.model_input import Grid
 from anyres.processing.positions import rope_positions
 from anyres.processing.template import SpecialToken, render
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.factory import Sample, make_sample
+from recipes.tiny.factory import CLASSES, Sample, make_sample
 
-__all__ = ["Batch", "BatchPool", "Plan", "collate", "make_batch"]
+__all__ = ["IGNORED", "LONGEST", "Batch", "BatchPool", "Plan", "collate", "make_batch", "reading_order"]
 
 PATCH, MERGE, TOKEN_SIDE = 14, 2, 28
 IGNORED = -100
+LONGEST = 64
+"""Characters of a line that reading order tells apart."""
 SPECIAL = re.compile(r"(<\|[a-z_]+\|>)")
 
 
@@ -41,7 +43,11 @@ class Plan:
 
 @dataclass
 class Batch:
-    """B samples of one grid. `cells_MS` counts classes from 0, -1 for an empty slot; M runs over the whole batch."""
+    """B samples of one grid; M runs over the visual tokens of the whole batch.
+
+    `cells_MS` counts classes from 0, -1 for an empty slot. `order_M` is the index in the answer of the first character
+    of a cell, IGNORED where there is none.
+    """
 
     task: str
     frames_BFHW3: np.ndarray
@@ -49,6 +55,7 @@ class Batch:
     labels_BL: Tensor
     positions_3BL: Tensor
     cells_MS: Tensor | None
+    order_M: Tensor | None
     answers: list[str]
     uses: int = 0
 
@@ -83,7 +90,32 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
         positions_3BL[:, i, : len(ids)] = positions_3T
     cells = [sample.cells for sample in samples if sample.cells is not None]
     cells_MS = torch.from_numpy(np.concatenate(cells)).long() if len(cells) == len(samples) else None
-    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, [s.answer for s in samples])
+    order_M = None
+    if samples[0].task == "line":
+        order_M = torch.cat([torch.tensor(reading_order(sample, grid[2] // MERGE)) for sample in samples])
+    answers = [sample.answer for sample in samples]
+    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, answers)
+
+
+def reading_order(sample: Sample, columns: int) -> list[int]:
+    """Index in the answer of the first character of each cell; a line taller than a cell shows it in several rows."""
+    assert sample.cells is not None
+    order = [IGNORED] * len(sample.cells)
+    read = 0
+    for column in range(columns):
+        after = read
+        for cell in range(column, len(order), columns):
+            at = read
+            for character in (CLASSES[one] for one in sample.cells[cell] if one >= 0):
+                found = sample.answer.find(character, at)
+                if found < 0:
+                    break
+                if order[cell] == IGNORED:
+                    order[cell] = min(found, LONGEST - 1)
+                at = found + 1
+            after = max(after, at)
+        read = after
+    return order
 
 
 def make_batch(plan: Plan, *, split: str, seed: int, difficulty: float, tokenizer: Tokenizer) -> Batch:

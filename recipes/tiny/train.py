@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
+from recipes.tiny.batches import IGNORED, LONGEST, Batch, BatchPool, Plan, make_batch
 from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
 from recipes.tiny.muon import Muon
@@ -51,14 +51,24 @@ class AuxiliaryHead(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, SLOTS * (len(CLASSES) + 1))
+        self.order = nn.Linear(width, LONGEST)
 
-    def loss(self, visual_MD: Tensor, cells_MS: Tensor) -> tuple[Tensor, float]:
-        """Loss summed over the slots of a cell, and the share of full slots that are told right."""
-        logits = self.out(self.norm(visual_MD)).view(-1, len(CLASSES) + 1)
-        target = torch.where(cells_MS < 0, len(CLASSES), cells_MS).flatten()
+    def loss(self, visual_MD: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """Loss summed over the slots of a cell, plus that of the reading order; the shares that are told right."""
+        assert batch.cells_MS is not None
+        normed_MD = self.norm(visual_MD)
+        logits = self.out(normed_MD).view(-1, len(CLASSES) + 1)
+        target = torch.where(batch.cells_MS < 0, len(CLASSES), batch.cells_MS).flatten()
         full = target < len(CLASSES)
-        right = (logits.argmax(-1) == target)[full].float().mean()
-        return SLOTS * F.cross_entropy(logits, target), float(right)
+        figures = {"cells": float((logits.argmax(-1) == target)[full].float().mean())}
+        loss = SLOTS * F.cross_entropy(logits, target)
+        figures["aux"] = loss.item()
+        if batch.order_M is not None:
+            places = self.order(normed_MD)
+            known = batch.order_M != IGNORED
+            loss = loss + F.cross_entropy(places, batch.order_M, ignore_index=IGNORED)
+            figures["order"] = float((places.argmax(-1) == batch.order_M)[known].float().mean())
+        return loss, figures
 
 
 def main() -> None:
@@ -76,6 +86,9 @@ def main() -> None:
     parser.add_argument("--max-uses", type=int, default=6)
     parser.add_argument("--batches", type=int, default=2, help="batches of about 1,500 patches in one step")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--fresh-optimisers", action="store_true", help="forget momentum; the auxiliary head may differ"
+    )
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
     arguments = parser.parse_args()
     Trainer(arguments).run()
@@ -154,7 +167,7 @@ class Trainer:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.progress.step += 1
-        decay = min(0.998, 1 - 1 / (1 + self.progress.step / 10))
+        decay = min(0.99, 1 - 1 / (1 + self.progress.step / 10))
         for name, p in self.model.named_parameters():
             self.average[name].lerp_(p.detach(), 1 - decay)
         return figures
@@ -208,11 +221,12 @@ class Trainer:
     def load(self) -> None:
         state = torch.load(self.out / "state.pt", weights_only=True)
         self.model.load_state_dict(state["model"])
-        self.auxiliary.load_state_dict(state["auxiliary"])
+        self.auxiliary.load_state_dict(state["auxiliary"], strict=not self.arguments.fresh_optimisers)
         self.average = state["average"]
-        for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(saved)
         self.progress = Progress(**state["progress"])
+        if not self.arguments.fresh_optimisers:
+            for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
+                optimiser.load_state_dict(saved)
 
 
 def vision_losses(
@@ -222,8 +236,7 @@ def vision_losses(
     del weight
     assert batch.cells_MS is not None
     visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * len(batch.answers))
-    loss, right = auxiliary.loss(visual_MD, batch.cells_MS)
-    return loss, {"aux": loss.item(), "cells": right}
+    return auxiliary.loss(visual_MD, batch)
 
 
 def answer_losses(
@@ -235,9 +248,9 @@ def answer_losses(
     accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
-        extra, right = auxiliary.loss(visual_MD, batch.cells_MS)
+        extra, told = auxiliary.loss(visual_MD, batch)
         loss = loss + weight * extra
-        figures |= {"aux": extra.item(), "cells": right}
+        figures |= told
     return loss, figures
 
 
