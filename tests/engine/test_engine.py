@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -101,6 +102,23 @@ def test_a_batch_larger_than_fits_at_once(engine: LocalChatModel, monkeypatch: p
         assert one.text == other.text
         ours, theirs = ([token.logprob for token in answer.logprobs] for answer in (one, other))
         assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+def test_no_more_run_together_than_allowed(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second conversation ends at once, and the third takes its place beside the first."""
+    monkeypatch.setattr("anyres.engine.engine.MAX_BATCH", 2)
+    spies: list[Mock] = []
+    for name in ("prefill", "decode"):
+        spy = Mock(side_effect=getattr(engine._runner, name))
+        monkeypatch.setattr(engine._runner, name, spy)
+        spies.append(spy)
+    lengths = [3, 1, 2]
+    sequences = [engine._sequence(CONVERSATIONS[0], GenerationOptions(max_tokens=length)) for length in lengths]
+    for _ in engine._generate(sequences, None):
+        pass
+    assert [len(sequence.answer_ids) for sequence in sequences] == lengths
+    sizes = [[len(call.args[1]) for call in spy.call_args_list] for spy in spies]
+    assert sizes == [[2, 1], [2, 1]]
 
 
 def test_an_empty_batch(engine: LocalChatModel) -> None:
