@@ -18,7 +18,7 @@ CELL = 28
 SLOTS = 4
 """Characters a cell can hold; the layout spaces letters out until none holds more."""
 HEIGHTS, HEIGHT_SHARES = (28, 56, 84), (0.72, 0.22, 0.06)
-WIDEST = {28: 448, 56: 840, 84: 672}
+WIDEST = {28: 784, 56: 840, 84: 672}
 WIDTH_STEP = 56
 
 
@@ -32,8 +32,15 @@ class Setting:
     em: float
     tracking: float
     scale: float
+    stretch: float
+    """How much wider letters become on the way to the final size, which rounds both sides to multiples of 28."""
     hardness: float
     """0 a clean print .. 1 everything that can go wrong."""
+
+    @property
+    def scale_x(self) -> float:
+        """Native pixels per final pixel along the line."""
+        return self.scale / self.stretch
 
 
 class Glyph(NamedTuple):
@@ -120,8 +127,9 @@ def choose_setting(rng: np.random.Generator, size: tuple[int, int], face: Face, 
     tracking = max(pitch - natural, wide, float(rng.uniform(-0.01, 0.02)) * em)
     scale = float(rng.uniform(0.8, 2.2)) if rng.random() < difficulty else float(rng.uniform(1.0, 1.8))
     scale = max(scale, 14 / em, 0.5)
+    stretch = float(np.exp(rng.uniform(-0.3, 0.4))) if rng.random() < 0.6 else 1.0
     hardness = difficulty * float(rng.random()) ** 0.7
-    return Setting(height, width, face, em, tracking, scale, hardness)
+    return Setting(height, width, face, em, tracking, scale, stretch, hardness)
 
 
 def lay_out(text: str, setting: Setting) -> Layout:
@@ -154,8 +162,8 @@ def fit(rng: np.random.Generator, text: str, setting: Setting) -> tuple[Layout, 
 
     Gives the layout, its left edge in native pixels, and the setting as used.
     """
-    margin = float(rng.uniform(0.02, 0.15)) * CELL * setting.scale
-    available = setting.width * setting.scale - 2 * margin
+    margin = float(rng.uniform(0.02, 0.15)) * CELL * setting.scale_x
+    available = setting.width * setting.scale_x - 2 * margin
     while True:
         layout = lay_out(text, setting)
         room = 0.96 * setting.height * setting.scale
@@ -167,9 +175,9 @@ def fit(rng: np.random.Generator, text: str, setting: Setting) -> tuple[Layout, 
             continue
         free = max(0.0, available - layout.width)
         left = margin + (
-            free * float(rng.random()) if rng.random() < 0.4 else min(free, float(rng.uniform(0, 12)) * setting.scale)
+            free * float(rng.random()) if rng.random() < 0.4 else min(free, float(rng.uniform(0, 12)) * setting.scale_x)
         )
-        if most_in_a_cell(layout, left, setting.scale) <= SLOTS:
+        if most_in_a_cell(layout, left, setting.scale_x) <= SLOTS:
             return layout, left, setting
         setting = replace(setting, tracking=setting.tracking + 0.5)
 
@@ -234,8 +242,8 @@ def cells_of(layout: Layout, left: float, baseline: float, slope: float, setting
     for char, pen, g in zip(layout.text, layout.pens, layout.glyphs, strict=True):
         if not g.ink.size:
             continue
-        centre = (left + pen + g.left + g.ink.shape[1] / 2) / s
-        top = (baseline + g.top) / s + slope * (centre - setting.width / 2)
+        centre = (left + pen + g.left + g.ink.shape[1] / 2) / setting.scale_x
+        top = (baseline + g.top) / s + slope / setting.stretch * (centre - setting.width / 2)
         edges = np.arange(rows) * CELL
         covered = np.minimum(top + g.ink.shape[0] / s, edges + CELL) - np.maximum(top, edges)
         column = min(max(int(centre // CELL), 0), columns - 1)
@@ -300,7 +308,7 @@ def printable(text: str, face: Face) -> str:
 def choose_text(rng: np.random.Generator, split: str, setting: Setting, difficulty: float) -> str:
     """A text that about fills the width at the setting's pitch (3 to 8 characters at difficulty 0)."""
     natural = setting.face.at(64).getlength("etaoinshrdlu ") / 13 / 64 * setting.em
-    fitting = int((setting.width - 4) / max(4.0, natural + setting.tracking))
+    fitting = int((setting.width - 4) / setting.stretch / max(4.0, natural + setting.tracking))
     if rng.random() < 0.15:
         fitting = int(fitting * float(rng.uniform(0.3, 1)))
     length = max(2, min(fitting, 8 + int(80 * difficulty)))
@@ -324,7 +332,7 @@ def make_line(
 
 def draw_line(rng: np.random.Generator, layout: Layout, left: float, setting: Setting) -> Line:
     """Prints the layout and spoils it as the setting's hardness says."""
-    height, width = round(setting.height * setting.scale), round(setting.width * setting.scale)
+    height, width = round(setting.height * setting.scale), round(setting.width * setting.scale_x)
     free = max(0, height - (layout.bottom - layout.top))
     centred = 0.5 + float(rng.uniform(-0.5, 0.5)) * setting.hardness
     top = round(free * centred)

@@ -10,7 +10,7 @@ VISUAL_TOKEN_AREA = 28 * 28
 # M-RoPE gives columns the slowest frequencies. With 16 of them and a base of 10,000 a column would turn a head by
 # 0.003 rad at most, and the decoder could not tell neighbours apart; with 10 it is 0.12 to 0.24 rad.
 ROPE_THETA = 10.0
-MAX_VISUAL_TOKENS = 128  # pictures in training have at most 90; what is larger gets shrunk
+MAX_VISUAL_TOKENS = 36  # pictures in training have no more; what is larger gets shrunk
 
 
 def model_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
@@ -40,7 +40,7 @@ def model_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
 
 
 def image_config() -> ImageProcessorConfig:
-    """Pixel limits of the pictures it was trained on; a frame of a clip may cover 4 to 25 visual tokens."""
+    """Pixel limits of the pictures it was trained on; a frame of a clip may cover 4 to 16 visual tokens."""
     return ImageProcessorConfig(
         min_pixels=4 * VISUAL_TOKEN_AREA,
         max_pixels=MAX_VISUAL_TOKENS * VISUAL_TOKEN_AREA,

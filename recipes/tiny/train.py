@@ -31,6 +31,8 @@ from recipes.tiny.shape import model_config
 LINES = ("line",)
 SCENES = ("colour", "shape", "count", "box", "absent", "present")
 CLIPS = ("order", "motion", "change", "moves")
+SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))
+CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
 PATCHES_PER_BATCH = 1500
 
 
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--adam-lr", type=float, default=2e-3)
     parser.add_argument("--aux", type=float, default=1.0)
+    parser.add_argument("--max-difficulty", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--max-uses", type=int, default=6)
     parser.add_argument("--batches", type=int, default=2, help="batches of about 1,500 patches in one step")
@@ -173,8 +176,9 @@ class Trainer:
         return figures
 
     def adapt(self, accuracy: float) -> None:
-        change = 0.0015 if accuracy > 0.55 else -0.0005
-        self.progress.difficulty = min(1.0, max(0.0, self.progress.difficulty + change))
+        change = 0.0015 if accuracy > 0.6 else -0.0005
+        wanted = self.progress.difficulty + change
+        self.progress.difficulty = min(self.arguments.max_difficulty, max(0.0, wanted))
 
     def log(self, figures: dict[str, float]) -> None:
         state = self.progress
@@ -281,10 +285,9 @@ def kind_of(batch: Batch) -> str:
 def plans() -> list[Plan]:
     """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches."""
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
-    shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16) for _ in range(3)]
-    shapes += [(LINES, (56, 28 * n), 1) for n in (8, 12, 16, 20, 24, 28) for _ in range(2)]
-    shapes += [(SCENES, size, 1) for size in ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))]
-    shapes += [(CLIPS, size, 4) for size in ((84, 84), (112, 112))]
+    shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES]
+    shapes += [(CLIPS, size, 4) for size in CLIP_SIZES]
     return [_plan(*shape) for shape in shapes]
 
 
@@ -298,7 +301,7 @@ def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
     sets = {
         "easy_line": ([Plan(LINES, (28, 28 * 8), 1, 32)], 0.0),
         "line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (6, 10, 14)], 1.0),
-        "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (12, 24)], 1.0),
+        "large_line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (8, 16, 24)], 0.4),
         **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in SCENES},
         **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in CLIPS},
     }

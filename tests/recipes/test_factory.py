@@ -195,7 +195,7 @@ def test_chosen_sizes_come_in_few_shapes() -> None:
 
 def setting_of(em: float = 20, tracking: float = 0.0, scale: float = 1.0) -> lines.Setting:
     """A clean 28 x 224 line."""
-    return lines.Setting(28, 224, FACE, em, tracking, scale, 0.0)
+    return lines.Setting(28, 224, FACE, em, tracking, scale, 1.0, 0.0)
 
 
 def test_narrow_letters_are_spaced_until_four_share_a_cell() -> None:
@@ -255,7 +255,7 @@ def test_tilt_moves_the_ends_as_its_slope_says() -> None:
 
 
 def test_cells_follow_the_slope() -> None:
-    setting = lines.Setting(56, 280, FACE, 16, 0.0, 1.0, 0.0)
+    setting = lines.Setting(56, 280, FACE, 16, 0.0, 1.0, 1.0, 0.0)
     layout = lines.lay_out("mmmmmmmmmmmmmmmmmm", setting)
     flat = lines.cells_of(layout, 0, 28 - 2, 0.0, setting)
     falling = lines.cells_of(layout, 0, 28 - 2, 0.1, setting)
