@@ -2,12 +2,14 @@
 
 import multiprocessing as mp
 import os
+import pickle
 import queue
 import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -136,17 +138,22 @@ class BatchPool:
     def __init__(
         self, tokenizer_folder: Path, plans: Sequence[Plan], *, workers: int, seed: int, capacity: int
     ) -> None:
-        context = mp.get_context("spawn")
-        self.difficulty = context.Value("d", 0.0)
-        self._fresh = context.Queue(maxsize=4 * workers)
+        self._context = mp.get_context("spawn")
+        self.difficulty = self._context.Value("d", 0.0)
+        self._fresh = self._context.Queue(maxsize=4 * workers)
+        self._recipe = (tokenizer_folder, tuple(plans))
         self._pool: list[Batch] = []
         self._capacity = capacity
         self._rng = random.Random(seed)
         self.made = 0
         self.reused = 0
-        for worker in range(workers):
-            arguments = (self._fresh, self.difficulty, tokenizer_folder, tuple(plans), seed + worker)
-            context.Process(target=_work, args=arguments, daemon=True).start()
+        self._workers = [self._worker() for _ in range(workers)]
+
+    def _worker(self) -> BaseProcess:
+        arguments = (self._fresh, self.difficulty, *self._recipe, self._rng.getrandbits(48))
+        process = self._context.Process(target=_work, args=arguments, daemon=True)
+        process.start()
+        return process
 
     def next(self, *, max_uses: int) -> Batch:
         """A fresh batch if one is ready or too few are pooled, else one used fewer than `max_uses` times."""
@@ -163,8 +170,11 @@ class BatchPool:
 
     def _take_fresh(self) -> Batch | None:
         try:
-            batch: Batch = self._fresh.get(block=len(self._pool) < 64)
+            batch: Batch = pickle.loads(self._fresh.get(block=len(self._pool) < 64, timeout=120))  # noqa: S301
         except queue.Empty:
+            self._workers = [one if one.is_alive() else self._worker() for one in self._workers]
+            if not self._pool:
+                raise
             return None
         self.made += 1
         self._pool.append(batch)
@@ -173,7 +183,7 @@ class BatchPool:
         return batch
 
 
-def _work(fresh: "mp.Queue[Batch]", difficulty: object, folder: Path, plans: tuple[Plan, ...], seed: int) -> None:
+def _work(fresh: "mp.Queue[bytes]", difficulty: object, folder: Path, plans: tuple[Plan, ...], seed: int) -> None:
     torch.set_num_threads(1)
     os.nice(5)
     tokenizer = Tokenizer.from_folder(folder)
@@ -181,11 +191,10 @@ def _work(fresh: "mp.Queue[Batch]", difficulty: object, folder: Path, plans: tup
     while True:
         level: float = difficulty.value  # type: ignore[attr-defined]
         drawn = level * rng.random() ** 0.4
-        fresh.put(
-            make_batch(
-                rng.choice(plans), split="train", seed=rng.getrandbits(48), difficulty=drawn, tokenizer=tokenizer
-            )
-        )
+        plan, drawn_seed = rng.choice(plans), rng.getrandbits(48)
+        batch = make_batch(plan, split="train", seed=drawn_seed, difficulty=drawn, tokenizer=tokenizer)
+        # As bytes: tensors in a queue are handles of memory that is lost with the worker.
+        fresh.put(pickle.dumps(batch))
 
 
 def _row(sample: Sample, grid: Grid, tokenizer: Tokenizer) -> tuple[list[int], int, Tensor]:
