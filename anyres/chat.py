@@ -175,7 +175,7 @@ class Piece:
 class Answer:
     """The reply. `finish_reason` is "stop" (the model ended it, or a stop string) or "length".
 
-    `notes` says in words what was changed on the way in, as "photo.jpg: shrunk from 4000x3000 to 1148x868".
+    `notes` says in words what was changed on the way in, as "photo.jpg: shrunk from 4000x3000 to 1148x840".
     """
 
     text: str

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 __all__ = ["EncodedImage", "Grid", "ModelInput", "VisualInput"]
 
 Grid = tuple[int, int, int]
+
+LOOKUP_ROWS = 256  # patches normalised at a time
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,9 @@ class VisualInput:
     """One picture or clip, ready for the vision encoder.
 
     `grid_thw` counts frame pairs and patches before the 2x2 merge, so P = t*h*w patches give M = P/4 visual tokens.
-    Exactly one of `pixels_PX` (float32, X = 1176 values a patch) and `visual_MD` (already encoded) is set.
+    Exactly one of `pixels_PX` (X = 1176 values a patch) and `visual_MD` (already encoded) is set. `pixels_PX` is either
+    float32, normalised, or uint8, a quarter of the memory, with `normalise_CV`: float32 [channels, 256], what each
+    8-bit value of a channel becomes. `patches` gives float32 for both.
     `original_size` and `resized_size` are (height, width) in pixels, the first after EXIF orientation.
     """
 
@@ -25,9 +30,28 @@ class VisualInput:
     original_size: tuple[int, int]
     resized_size: tuple[int, int]
     pixels_PX: Tensor | None = None
+    normalise_CV: Tensor | None = None
     visual_MD: Tensor | None = None
     frame_times_s: tuple[float, ...] = ()
     note: str = ""
+
+    def patches(self, start: int = 0, stop: int | None = None) -> Tensor:
+        """float32 [n, X], normalised: rows `start` to `stop` of `pixels_PX`, to its end without a `stop`.
+
+        Columns run over channel, frame of the pair, row, column.
+
+        >>> table_CV = torch.stack([torch.arange(256.0), -torch.arange(256.0)])
+        >>> pixels_PX = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]], dtype=torch.uint8)
+        >>> VisualInput("x", "image", (1, 1, 2), (1, 4), (1, 4), pixels_PX, table_CV).patches(1)
+        tensor([[ 5.,  6., -7., -8.]])
+        """
+        assert self.pixels_PX is not None, "an item that is encoded already has no pixels"
+        rows_PX = self.pixels_PX[start:stop]
+        if self.normalise_CV is None:
+            assert rows_PX.is_floating_point(), "uint8 pixels come with their table"
+            return rows_PX
+        assert rows_PX.dtype == torch.uint8, "a table is for uint8 pixels"
+        return _looked_up(rows_PX, self.normalise_CV)
 
 
 @dataclass(frozen=True)
@@ -52,3 +76,14 @@ class ModelInput:
     positions_3T: Tensor
     rope_delta: int
     visuals: tuple[VisualInput, ...] = ()
+
+
+def _looked_up(pixels_PX: Tensor, table_CV: Tensor) -> Tensor:
+    """Some rows at a time: the indices, four bytes for each pixel's one, stay in the processor's cache."""
+    channels, values = table_CV.shape
+    first_C1 = values * torch.arange(channels, dtype=torch.int32)[:, None]
+    out_PX = torch.empty(pixels_PX.shape, dtype=table_CV.dtype)
+    for rows_PX, out in zip(pixels_PX.split(LOOKUP_ROWS), out_PX.split(LOOKUP_ROWS), strict=True):
+        index_PCX = rows_PX.unflatten(1, (channels, -1)).to(torch.int32).add_(first_C1)
+        torch.index_select(table_CV.flatten(), 0, index_PCX.flatten(), out=out.view(-1))
+    return out_PX

@@ -136,7 +136,7 @@ def original_inputs(prompts: Sequence[ModelInput], pad_id: int = SPECIAL_IDS["<|
     ):
         visuals = [visual for one in prompts for visual in one.visuals if visual.kind == kind]
         if visuals:
-            inputs[pixels_key] = torch.cat([visual.pixels_PX for visual in visuals])
+            inputs[pixels_key] = torch.cat([visual.patches() for visual in visuals])
             inputs[grid_key] = torch.tensor([visual.grid_thw for visual in visuals])
     return inputs
 

@@ -19,7 +19,7 @@ MAX_COLUMNS = 4  # frame pairs of a clip beside each other
 
 def draw_patch_grid(visual: VisualInput, config: ImageProcessorConfig) -> Image.Image:
     """The item as resized, under its grid; of a clip the first frame of every pair, in reading order."""
-    assert visual.pixels_PX is not None, "an item that was encoded before has no pixels"
+    assert visual.pixels_PX is not None, "an item that is encoded already has no pixels"
     frames = unpatchify(visual.pixels_PX, visual.grid_thw, config)[:: config.temporal_patch_size]
     tiles = [_with_lines(Image.fromarray(frame), config) for frame in frames]
     columns = min(MAX_COLUMNS, len(tiles))
@@ -31,15 +31,14 @@ def draw_patch_grid(visual: VisualInput, config: ImageProcessorConfig) -> Image.
 
 
 def unpatchify(pixels_PX: Tensor, grid_thw: Grid, config: ImageProcessorConfig) -> np.ndarray[Any, Any]:
-    """uint8 [frames, H, W, 3]: the exact pixels that were normalised and cut into patches."""
+    """uint8 [frames, H, W, 3] of uint8 patches: the exact pixels that were cut."""
     t, h, w = grid_thw
     merge, patch, depth = config.merge_size, config.patch_size, config.temporal_patch_size
-    mean, std = (torch.tensor(values)[:, None, None, None] for values in (config.image_mean, config.image_std))
-    patches = pixels_PX.unflatten(1, (len(config.image_mean), depth, patch, patch)) * std + mean
+    assert pixels_PX.dtype == torch.uint8, "as the processor makes them"
+    patches = pixels_PX.unflatten(1, (len(config.image_mean), depth, patch, patch))
     blocks = patches.unflatten(0, (t, h // merge, w // merge, merge, merge))
-    frames = blocks.permute(0, 6, 1, 3, 7, 2, 4, 8, 5).reshape(t * depth, h * patch, w * patch, -1)
-    pixels: np.ndarray[Any, Any] = (frames * 255).round().clamp(0, 255).to(torch.uint8).numpy()
-    return pixels
+    frames: np.ndarray[Any, Any] = blocks.permute(0, 6, 1, 3, 7, 2, 4, 8, 5).numpy()
+    return frames.reshape(t * depth, h * patch, w * patch, -1)
 
 
 def _with_lines(picture: Image.Image, config: ImageProcessorConfig) -> Image.Image:

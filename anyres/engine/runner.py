@@ -213,9 +213,8 @@ def _slices(grid: Grid, chunk: _Chunk) -> Grid:
 
 
 def _rows(visual: VisualInput, chunk: _Chunk) -> Tensor:
-    assert visual.pixels_PX is not None, "an item has pixels or is encoded"
     area = visual.grid_thw[1] * visual.grid_thw[2]
-    return visual.pixels_PX[chunk.start * area : chunk.stop * area]
+    return visual.patches(chunk.start * area, chunk.stop * area)
 
 
 def _tell(report: Report | None, progress: Progress) -> None:

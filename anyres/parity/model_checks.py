@@ -94,9 +94,9 @@ def check_batch(model: Qwen2VL, prompts: Sequence[ModelInput], further_ids: Sequ
 @torch.inference_mode()
 def visual_tokens_of(model: Qwen2VL, visuals: Sequence[VisualInput]) -> Tensor:
     """visual_MD of items, packed, on the CPU."""
-    pixels = [visual.pixels_PX for visual in visuals if visual.pixels_PX is not None]
+    pixels_PX = torch.cat([visual.patches() for visual in visuals])
     grids = [visual.grid_thw for visual in visuals]
-    return model.encode(torch.cat(pixels).to(model.device), grids).cpu()
+    return model.encode(pixels_PX.to(model.device), grids).cpu()
 
 
 @torch.inference_mode()

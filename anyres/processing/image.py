@@ -1,4 +1,4 @@
-"""One picture into patches: the size it is given, the resize, the normalisation and the order of patches."""
+"""One picture into patches: the size it is given, the resize, the table of normalisation and the order of patches."""
 
 import math
 from collections.abc import Iterable
@@ -96,54 +96,35 @@ def resize(picture: Image.Image, size: Size) -> Image.Image:
     return picture.resize((size.width, size.height), Image.Resampling.BICUBIC)
 
 
-def normalise_table(config: ImageProcessorConfig) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """[3, 256]: what each 8-bit value becomes, bit for bit as transformers' slow processor computes it.
+def normalise_table(config: ImageProcessorConfig) -> Tensor:
+    """float32 [3, 256]: what each 8-bit value becomes, bit for bit as transformers' slow processor computes it.
 
     uint8 -> float64 / 255 -> float32, then (x - mean) / std in float32.
     """
     values = (np.arange(256, dtype=np.float64) * (1 / 255)).astype(np.float32)
     mean = np.array(config.image_mean, dtype=np.float32)[:, None]
     std = np.array(config.image_std, dtype=np.float32)[:, None]
-    table: np.ndarray[Any, np.dtype[np.float32]] = (values[None] - mean) / std
-    return table
+    return torch.from_numpy((values[None] - mean) / std)
 
 
 def patchify(frames: Iterable[np.ndarray[Any, Any]], *, count: int, size: Size, config: ImageProcessorConfig) -> Tensor:
-    """float32 [P, X] patches of `count` frames uint8 [H, W, 3]; the last frame is repeated to fill the last pair.
+    """uint8 [P, X] patches of `count` frames uint8 [H, W, 3]; the last frame is repeated to fill the last pair.
 
     Rows run over frame pair, block row, block column, row and column in the block; columns over channel, frame of
     the pair, row, column. A 56x84 picture gives [24, 1176].
     """
-    depth, patch = config.temporal_patch_size, config.patch_size
-    pairs = -(-count // depth)
-    patches = (size.height // patch) * (size.width // patch)
-    table = normalise_table(config)
-    out = np.empty((pairs, patches, len(table), depth, patch * patch), dtype=np.float32)
+    depth, merge, patch = config.temporal_patch_size, config.merge_size, config.patch_size
+    pairs, rows, columns = -(-count // depth), size.height // config.factor, size.width // config.factor
+    out = np.empty((pairs, rows, columns, merge, merge, len(config.image_mean), depth, patch, patch), dtype=np.uint8)
     done = 0
     for done, frame in enumerate(frames, start=1):
-        _write_patches(frame, out[(done - 1) // depth, :, :, (done - 1) % depth], table, config)
+        assert frame.dtype == np.uint8, "8-bit frames, as they are shown"
+        blocks = frame.reshape(rows, merge, patch, columns, merge, patch, -1)
+        out[(done - 1) // depth, ..., (done - 1) % depth, :, :] = blocks.transpose(0, 3, 1, 4, 6, 2, 5)
     assert done == count, "one frame for each that was announced"
     for slot in range((count - 1) % depth + 1, depth):
-        out[-1, :, :, slot] = out[-1, :, :, (count - 1) % depth]
-    return torch.from_numpy(out.reshape(pairs * patches, -1))
-
-
-def _write_patches(
-    frame_HWC: np.ndarray[Any, Any],
-    out_PCX: np.ndarray[Any, Any],
-    table: np.ndarray[Any, Any],
-    config: ImageProcessorConfig,
-) -> None:
-    """A block row at a time, so that the temporary arrays stay small."""
-    merge, patch = config.merge_size, config.patch_size
-    height, width, channels = frame_HWC.shape
-    blocks = frame_HWC.reshape(height // config.factor, merge, patch, width // config.factor, merge, patch, channels)
-    per_row = merge * width // patch
-    for row, block_row in enumerate(blocks.transpose(0, 3, 1, 4, 6, 2, 5)):
-        rows = out_PCX[row * per_row : (row + 1) * per_row]
-        for channel in range(channels):
-            values = table[channel][block_row[:, :, :, channel]]
-            rows[:, channel] = values.reshape(per_row, patch * patch)
+        out[-1, ..., slot, :, :] = out[-1, ..., (count - 1) % depth, :, :]
+    return torch.from_numpy(out.reshape(pairs * rows * columns * merge**2, -1))
 
 
 def image_to_visual(
@@ -171,6 +152,7 @@ def image_to_visual(
         original_size=original,
         resized_size=size,
         pixels_PX=pixels_PX,
+        normalise_CV=normalise_table(config),
         note="" if part.resized_height is not None else shrunk_note(name, original, size),
     )
 

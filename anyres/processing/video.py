@@ -20,6 +20,7 @@ from anyres.processing.image import (
     check_pixel_options,
     check_whole,
     max_pixels_of,
+    normalise_table,
     pair_size,
     patchify,
     resize,
@@ -252,6 +253,7 @@ def _visual(part: VideoPart, taken: _Taken, config: ImageProcessorConfig) -> Vis
         original_size=taken.original,
         resized_size=size,
         pixels_PX=patchify(taken.frames, count=count, size=size, config=config),
+        normalise_CV=normalise_table(config),
         frame_times_s=taken.times_s,
         note="" if part.resized_height is not None else shrunk_note(taken.name, taken.original, size),
     )

@@ -62,7 +62,7 @@ def fresh_logits(model: Qwen2VL, one: ModelInput, answer_ids: list[int]) -> Tens
     with torch.no_grad():
         visual_MD = None
         if one.visuals:
-            pixels_PX = torch.cat([visual.pixels_PX for visual in one.visuals])
+            pixels_PX = torch.cat([visual.patches() for visual in one.visuals])
             visual_MD = model.encode(pixels_PX, [visual.grid_thw for visual in one.visuals])
         embeds_TD = model.embed(torch.cat([one.token_ids_T, ids]), visual_MD)
         positions_3T = torch.cat([one.positions_3T, later.expand(3, -1)], dim=1)
@@ -93,13 +93,35 @@ def test_decoding_is_one_full_pass(model: Qwen2VL, prompts: list[ModelInput]) ->
         logits_BV = runner.decode(cache, sequences)
 
 
+def test_8_bit_pixels_are_normalised_pack_by_pack(model: Qwen2VL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tokens as from float32 patches, and never more of those at once than a pass takes."""
+    generator = torch.Generator().manual_seed(0)
+    grid, values = (9, 2, 4), model.config.vision.patch_values
+    pixels_PX = torch.randint(0, 256, (72, values), generator=generator, dtype=torch.uint8)
+    table_CV = torch.randn(3, 256, generator=generator)
+    small = VisualInput("clip", "video", grid, (28, 56), (28, 56), pixels_PX, normalise_CV=table_CV)
+    large = VisualInput("clip", "video", grid, (28, 56), (28, 56), small.patches())
+    made: list[int] = []
+    plain = VisualInput.patches
+
+    def counted(visual: VisualInput, start: int = 0, stop: int | None = None) -> Tensor:
+        rows_PX = plain(visual, start, stop)
+        made.append(len(rows_PX))
+        return rows_PX
+
+    monkeypatch.setattr(VisualInput, "patches", counted)
+    (ours_MD,) = Runner(model, encode_patches=16).encode([small])
+    assert made == [16, 16, 16, 16, 8]
+    assert torch.equal(ours_MD, Runner(model, encode_patches=16).encode([large])[0])
+
+
 def test_encoded_pictures_pass_through(model: Qwen2VL) -> None:
     raw = [picture(model.config, (1, 4, 4), seed=seed) for seed in range(3)]
     ready = VisualInput("ready", "image", (1, 2, 2), (28, 28), (28, 28), visual_MD=torch.ones(1, 64))
     visuals = Runner(model).encode([raw[0], ready, raw[1], raw[2]])
     assert visuals[1] is ready.visual_MD
     assert [len(visual_MD) for visual_MD in visuals] == [4, 1, 4, 4]
-    torch.testing.assert_close(visuals[3], model.encode(raw[2].pixels_PX, [(1, 4, 4)]).detach())
+    torch.testing.assert_close(visuals[3], model.encode(raw[2].patches(), [(1, 4, 4)]).detach())
     assert Runner(model).encode([]) == []
     assert not visuals[0].is_inference(), "encoded pictures may be trained on"
 

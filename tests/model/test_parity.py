@@ -24,7 +24,7 @@ def our_logits(model: Qwen2VL, *prompts: ModelInput) -> Tensor:
     with torch.no_grad():
         visual_MD = None
         if visuals:
-            pixels_PX = torch.cat([visual.pixels_PX for visual in visuals])
+            pixels_PX = torch.cat([visual.patches() for visual in visuals])
             visual_MD = model.encode(pixels_PX, [visual.grid_thw for visual in visuals])
         embeds_TD = model.embed(torch.cat([one.token_ids_T for one in prompts]), visual_MD)
         positions_3T = torch.cat([one.positions_3T for one in prompts], dim=1)
@@ -56,11 +56,11 @@ def test_vision_encoder(model: Qwen2VL) -> None:
     items = [
         picture(model.config, grid, seed=i) for i, grid in enumerate([(1, 2, 2), (3, 4, 6), (1, 12, 2), (2, 2, 2)])
     ]
-    pixels_PX, grids = torch.cat([item.pixels_PX for item in items]), [item.grid_thw for item in items]
+    pixels_PX, grids = torch.cat([item.patches() for item in items]), [item.grid_thw for item in items]
     with torch.no_grad():
         theirs_MD = original_of(model).model.visual(pixels_PX, grid_thw=torch.tensor(grids))
         ours_MD = model.encode(pixels_PX, grids)
-        one_by_one = torch.cat([model.encode(item.pixels_PX, [item.grid_thw]) for item in items])
+        one_by_one = torch.cat([model.encode(item.patches(), [item.grid_thw]) for item in items])
     assert relative_error(ours_MD, theirs_MD) <= 1e-5
     assert relative_error(one_by_one, theirs_MD) <= 1e-5
 

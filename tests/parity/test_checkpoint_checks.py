@@ -31,8 +31,7 @@ def own_numbers(folder: Path) -> Arrays:
     parts = (ImagePart(picture, max_pixels="checkpoint"), TextPart(QUESTION))
     prompt = processor.prepare([Message("user", parts)])
     (visual,) = prompt.visuals
-    assert visual.pixels_PX is not None
-    pixels = visual.pixels_PX.numpy()
+    pixels = visual.patches().numpy()
     count = len(prompt.token_ids_T)
     answer: list[int] = []
     for _ in range(4):

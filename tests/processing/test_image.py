@@ -13,12 +13,13 @@ from PIL import Image
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as transformers_smart_resize
 
-from anyres.chat import ImagePart
+from anyres.chat import ImagePart, VideoPart
 from anyres.config import ImageProcessorConfig
 from anyres.errors import MediaError, OptionError
 from anyres.model_input import VisualInput
 from anyres.processing.image import Size, image_to_visual, normalise_table, patchify, smart_resize, target_size
 from anyres.processing.media import open_image
+from anyres.processing.video import video_to_visual
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "vision.npz"
 CONFIG = ImageProcessorConfig()
@@ -132,7 +133,7 @@ def test_normalisation_is_bit_equal_for_every_value() -> None:
     scaled = processor.rescale(ramp, scale=1 / 255)
     expected = processor.normalize(scaled, mean=processor.image_mean, std=processor.image_std)
     assert expected.dtype == np.float32
-    np.testing.assert_array_equal(normalise_table(CONFIG), expected.reshape(256, 3).T)
+    np.testing.assert_array_equal(normalise_table(CONFIG).numpy(), expected.reshape(256, 3).T)
 
 
 MODES = (
@@ -183,8 +184,9 @@ def test_pixels_are_bit_equal_to_transformers(mode: str) -> None:
         visual = image_to_visual(ImagePart(picture), config=CONFIG)
         assert [list(visual.grid_thw)] == expected["image_grid_thw"].tolist()
         assert visual.pixels_PX is not None
-        assert visual.pixels_PX.dtype == torch.float32
-        assert torch.equal(visual.pixels_PX, expected["pixel_values"])
+        assert visual.pixels_PX.dtype == torch.uint8
+        assert visual.patches().dtype == torch.float32
+        assert torch.equal(visual.patches(), expected["pixel_values"])
 
 
 @pytest.mark.parametrize(("low", "high"), [(3136, 50_000), (150_000, 400_000), (3136, 12845056)])
@@ -194,8 +196,7 @@ def test_pixels_are_bit_equal_with_limits(low: int, high: int) -> None:
     processor = Qwen2VLImageProcessor(min_pixels=low, max_pixels=high)
     visual = image_to_visual(ImagePart(picture, min_pixels=low, max_pixels=high), config=CONFIG)
     expected = processor(images=picture, return_tensors="pt")["pixel_values"]
-    assert visual.pixels_PX is not None
-    assert torch.equal(visual.pixels_PX, expected)
+    assert torch.equal(visual.patches(), expected)
 
 
 def test_frames_are_bit_equal_to_transformers() -> None:
@@ -218,9 +219,9 @@ def test_frames_are_bit_equal_to_transformers() -> None:
             temporal_patch_size=2,
             merge_size=2,
         )
-        ours = patchify([np.asarray(frame) for frame in frames], count=count, size=Size(56, 84), config=CONFIG)
-        assert grid == (-(-count // 2), 4, 6)
-        np.testing.assert_array_equal(ours.numpy(), expected)
+        ours = video_to_visual(VideoPart(frames), config=CONFIG)
+        assert grid == ours.grid_thw == (-(-count // 2), 4, 6)
+        np.testing.assert_array_equal(ours.patches().numpy(), expected)
 
 
 @pytest.mark.parametrize(("patch", "merge", "depth"), [(14, 2, 2), (7, 2, 2), (4, 3, 2), (14, 1, 3)])
@@ -230,11 +231,14 @@ def test_patch_order(patch: int, merge: int, depth: int) -> None:
     rows, columns, count = 2, 3, 2 * depth
     size = Size(rows * config.factor, columns * config.factor)
     frames = np.random.default_rng(5).integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    table = normalise_table(config)
+    table = normalise_table(config).numpy()
     values_TCHW = np.stack([table[channel][frames[..., channel]] for channel in range(3)], axis=1)
     view = values_TCHW.reshape(2, depth, 3, rows, merge, patch, columns, merge, patch)
     expected = view.transpose(0, 3, 6, 4, 7, 2, 1, 5, 8).reshape(2 * rows * columns * merge**2, -1)
-    np.testing.assert_array_equal(patchify(frames, count=count, size=size, config=config).numpy(), expected)
+    pixels_PX = patchify(frames, count=count, size=size, config=config)
+    grid = (2, rows * merge, columns * merge)
+    visual = VisualInput("", "video", grid, size, size, pixels_PX, normalise_CV=normalise_table(config))
+    np.testing.assert_array_equal(visual.patches().numpy(), expected)
 
 
 def grey(width: int, height: int) -> Image.Image:

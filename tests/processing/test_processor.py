@@ -232,8 +232,7 @@ def test_a_picture_becomes_patches_and_placeholders(
     prompt = processor.prepare([Message("user", [ImagePart(picture(*size)), TextPart("What is this?")])])
     (visual,) = prompt.visuals
     assert visual.grid_thw == grid
-    assert visual.pixels_PX is not None
-    assert visual.pixels_PX.shape == (tokens * 4, 1176)
+    assert visual.patches().shape == (tokens * 4, 1176)
     assert prompt.token_ids_T.tolist().count(IMAGE) == tokens
     assert prompt.positions_3T.shape == (3, prompt.token_ids_T.numel())
 

@@ -444,7 +444,7 @@ def test_frame_list_of_one_is_a_still() -> None:
     picture = Image.fromarray(numbered_frame(5))
     visual = video_to_visual(VideoPart([picture]), config=CONFIG)
     still = image_to_visual(ImagePart(picture), config=CONFIG)
-    assert torch.equal(visual.pixels_PX, still.pixels_PX)  # type: ignore[arg-type]
+    assert torch.equal(visual.patches(), still.patches())
 
 
 def test_frame_list_of_several_sizes_takes_the_first() -> None:
@@ -452,7 +452,7 @@ def test_frame_list_of_several_sizes_takes_the_first() -> None:
     visual = video_to_visual(VideoPart(pictures), config=CONFIG)
     assert visual.resized_size == (56, 112)
     white = normalise_table(CONFIG)[:, 255]
-    assert np.array_equal(np.unique(visual.pixels_PX), np.unique(white))  # type: ignore[arg-type]
+    assert np.array_equal(np.unique(visual.patches()), np.unique(white))
 
 
 def test_frame_list_limits() -> None:
