@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
+from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.batches import IGNORED, LONGEST, Batch, BatchPool, Plan, make_batch
 from recipes.tiny.factory import CLASSES
@@ -106,8 +107,10 @@ class Trainer:
         self.tokenizer = Tokenizer.from_folder(arguments.tokenizer)
         self.model = Qwen2VL(model_config(self.tokenizer))
         initialise(self.model)
+        if arguments.start:
+            self.model.load_state_dict(load_model(arguments.start, dtype=torch.float32).state_dict())
         self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
-        self.progress = Progress()
+        self.progress = Progress(difficulty=arguments.difficulty)
         self.ended = False
         self.optimisers = optimisers(self.model, self.auxiliary, arguments)
         self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
