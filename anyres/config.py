@@ -297,7 +297,7 @@ def _check_sizes(config: Qwen2VLConfig, item: str) -> None:
                 0 <= getattr(config, name) < text.vocab_size,
                 f"an id below {text.vocab_size}",
             )
-            for name in ("image_token_id", "video_token_id", "vision_start_token_id")
+            for name in ("image_token_id", "video_token_id")
         ),
     )
     for name, seen, holds, allowed in rules:

@@ -295,7 +295,12 @@ main()
 def started(code: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
-    return subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, env=environment)
+    # A shell's background job starts with Ctrl-C ignored, and hands that down to its children.
+    heeded = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen([sys.executable, "-c", code], stdout=pipe, stderr=pipe, env=environment)
+    finally:
+        signal.signal(signal.SIGINT, heeded)
 
 
 def test_ctrl_c_is_quiet() -> None:
