@@ -170,7 +170,7 @@ class BatchPool:
 
     def _take_fresh(self) -> Batch | None:
         try:
-            batch: Batch = pickle.loads(self._fresh.get(block=len(self._pool) < 64, timeout=120))  # noqa: S301
+            batch: Batch = pickle.loads(self._fresh.get(block=len(self._pool) < 64, timeout=20))  # noqa: S301
         except queue.Empty:
             self._workers = [one if one.is_alive() else self._worker() for one in self._workers]
             if not self._pool:

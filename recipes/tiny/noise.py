@@ -13,15 +13,15 @@ TILE = 1024
 
 @lru_cache(maxsize=1)
 def grain_tile() -> Grey:
-    """Unit normal noise [TILE, 2 TILE]; pictures cut a random window out of it, which is far cheaper than drawing."""
-    return np.random.default_rng(20240918).standard_normal((TILE, 2 * TILE), dtype=np.float32)
+    """Unit normal noise [TILE, 3 TILE]; pictures cut a random window out of it, which is far cheaper than drawing."""
+    return np.random.default_rng(20240918).standard_normal((TILE, 3 * TILE), dtype=np.float32)
 
 
 @lru_cache(maxsize=4)
 def cloud_tile(cell: int) -> Grey:
-    """Unit-deviation noise whose blobs are about `cell` pixels wide, [TILE, 2 TILE]."""
-    seeds = np.random.default_rng(cell).standard_normal((TILE // cell + 3, 2 * TILE // cell + 3)).astype(np.float32)
-    cloud = np.asarray(Image.fromarray(seeds).resize((2 * TILE, TILE), Image.Resampling.BICUBIC))
+    """Unit-deviation noise whose blobs are about `cell` pixels wide, [TILE, 3 TILE]."""
+    seeds = np.random.default_rng(cell).standard_normal((TILE // cell + 3, 3 * TILE // cell + 3)).astype(np.float32)
+    cloud = np.asarray(Image.fromarray(seeds).resize((3 * TILE, TILE), Image.Resampling.BICUBIC))
     return np.asarray(cloud / cloud.std(), dtype=np.float32)
 
 

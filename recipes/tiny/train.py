@@ -94,6 +94,8 @@ def main() -> None:
         "--fresh-optimisers", action="store_true", help="forget momentum; the auxiliary head may differ"
     )
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from where --out holds no state")
+    parser.add_argument("--difficulty", type=float, default=0.0, help="of the first step of a new run")
     arguments = parser.parse_args()
     Trainer(arguments).run()
 
