@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Questions about real scans, a photographed page and a real clip, answered by the embedded checkpoint.
+# Questions about real scans and a photographed page, answered by the embedded checkpoint, and a look at a real clip.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-ask() {
-  printf '\n$ anyres ask'
+show() {
+  printf '\n$ anyres'
   printf ' %q' "$@"
   printf '\n'
-  anyres ask "$@"
+  anyres "$@"
 }
 
-ask scan_line.png "Read the text."
-ask scan_mail.png "Read the text."
-ask heading.png "Read the text."
-ask --video clips/sign_eat.mp4 "Does anything move?"
+show ask scan_french.png "Read the text."
+show ask scan_spanish.png "Read the text."
+show ask scan_price.png "Read the text."
+show ask heading.png "Read the text."
+show inspect clips/sign_eat.mp4
