@@ -94,6 +94,7 @@ def main() -> None:
         "--fresh-optimisers", action="store_true", help="forget momentum; the auxiliary head may differ"
     )
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
+    parser.add_argument("--bf16", action="store_true", help="products in bfloat16, on CPUs with units for it")
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from where --out holds no state")
     parser.add_argument("--difficulty", type=float, default=0.0, help="of the first step of a new run")
     arguments = parser.parse_args()
@@ -162,7 +163,8 @@ class Trainer:
         figures: dict[str, float] = {}
         for batch in batches:
             losses = vision_losses if self.arguments.stage == "vision" else answer_losses
-            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux)
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.arguments.bf16):
+                loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux)
             (loss / len(batches)).backward()
             kind = kind_of(batch)
             figures |= {f"{kind}_{name}": value for name, value in seen.items()}
@@ -291,6 +293,7 @@ def plans() -> list[Plan]:
     """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches."""
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
+    shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
     shapes += [(SCENES, size, 1) for size in SCENE_SIZES]
     shapes += [(CLIPS, size, 4) for size in CLIP_SIZES]
     return [_plan(*shape) for shape in shapes]
@@ -306,6 +309,7 @@ def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
     sets = {
         "easy_line": ([Plan(LINES, (28, 28 * 8), 1, 32)], 0.0),
         "line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (6, 10, 14)], 1.0),
+        "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (8, 16)], 0.4),
         "large_line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (8, 16, 24)], 0.4),
         **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in SCENES},
         **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in CLIPS},
