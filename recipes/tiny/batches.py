@@ -157,14 +157,14 @@ class BatchPool:
 
     def next(self, *, max_uses: int) -> Batch:
         """A fresh batch if one is ready or too few are pooled, else one used fewer than `max_uses` times."""
-        while (batch := self._take_fresh()) is None:
+        batch = self._take_fresh()
+        if batch is None:
             index = self._rng.randrange(len(self._pool))
             batch = self._pool[index]
             self.reused += 1
             if batch.uses + 1 >= max_uses:
                 self._pool[index] = self._pool[-1]
                 self._pool.pop()
-            break
         batch.uses += 1
         return batch
 
