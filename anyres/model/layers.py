@@ -16,6 +16,9 @@ from torch import Tensor
 
 __all__ = ["packed_attention", "rotary_frequencies", "rotate"]
 
+SHORT = 256
+"""Longest sequence whose scores are kept for a backward pass on a CPU; docs/decisions.md has the figures."""
+
 
 def rotary_frequencies(width: int, theta: float, device: torch.device) -> Tensor:
     """`width/2` angular frequencies theta^(-2k/width), float32.
@@ -45,10 +48,23 @@ def packed_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Seque
         k_TKC, v_TKC = (x.repeat_interleave(group, dim=1) for x in (k_TKC, v_TKC))
     if len(set(lengths)) == 1:
         q, k, v = (x.unflatten(0, (len(lengths), lengths[0])).transpose(1, 2) for x in (q_THC, k_TKC, v_TKC))
-        out_BHLC = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        short_and_trained = q.requires_grad and q.device.type == "cpu" and lengths[0] <= SHORT
+        attend = _attend_plainly if short_and_trained else F.scaled_dot_product_attention
+        out_BHLC: Tensor = attend(q, k, v, is_causal=causal)
         return out_BHLC.transpose(1, 2).flatten(0, 1)
     sequences = zip(*(x.split(list(lengths)) for x in (q_THC, k_TKC, v_TKC)), strict=True)
     return torch.cat([_attend_one(q, k, v, causal) for q, k, v in sequences])
+
+
+def _attend_plainly(q_BHLC: Tensor, k_BHLC: Tensor, v_BHLC: Tensor, is_causal: bool) -> Tensor:
+    """With the matrix of scores in memory: on CPUs the fused call's backward pass is slower up to a length of SHORT."""
+    scores_BHLL = (q_BHLC * q_BHLC.shape[-1] ** -0.5) @ k_BHLC.transpose(-1, -2)
+    if is_causal:
+        length = scores_BHLL.shape[-1]
+        later_LL = torch.ones(length, length, dtype=torch.bool, device=scores_BHLL.device).triu(1)
+        scores_BHLL = scores_BHLL.masked_fill(later_LL, -torch.inf)
+    weights_BHLL: Tensor = scores_BHLL.softmax(-1, dtype=torch.float32).to(v_BHLC.dtype)
+    return weights_BHLL @ v_BHLC
 
 
 def _attend_one(q_LHC: Tensor, k_LHC: Tensor, v_LHC: Tensor, causal: bool) -> Tensor:

@@ -48,7 +48,7 @@ class Batch:
     """B samples of one grid; M runs over the visual tokens of the whole batch.
 
     `cells_MS` counts classes from 0, -1 for an empty slot. `order_M` is the index in the answer of the first character
-    of a cell, IGNORED where there is none.
+    of a cell, IGNORED where there is none. `places_MX` has the columns of recipes/tiny/places.py.
     """
 
     task: str
@@ -58,6 +58,7 @@ class Batch:
     positions_3BL: Tensor
     cells_MS: Tensor | None
     order_M: Tensor | None
+    places_MX: Tensor | None
     answers: list[str]
     uses: int = 0
 
@@ -92,11 +93,13 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
         positions_3BL[:, i, : len(ids)] = positions_3T
     cells = [sample.cells for sample in samples if sample.cells is not None]
     cells_MS = torch.from_numpy(np.concatenate(cells)).long() if len(cells) == len(samples) else None
+    places = [sample.places for sample in samples if sample.places is not None]
+    places_MX = torch.from_numpy(np.concatenate(places)) if len(places) == len(samples) else None
     order_M = None
     if samples[0].task == "line":
         order_M = torch.cat([torch.tensor(reading_order(sample, grid[2] // MERGE)) for sample in samples])
     answers = [sample.answer for sample in samples]
-    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, answers)
+    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, places_MX, answers)
 
 
 def reading_order(sample: Sample, columns: int) -> list[int]:

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.tiny import noise
-from recipes.tiny.things import NAMES, Rgb, Thing, background, cells_of, dressed, paint, placed, posed, spots
+from recipes.tiny.places import MOTION, STEP, Places, changes, places_of, still
+from recipes.tiny.things import CELL, NAMES, Rgb, Thing, background, cells_of, dressed, paint, placed, posed, spots
 
 CLIP_SIZES = ((84, 84), (112, 112))
 FRAMES = 4
@@ -25,12 +26,13 @@ VANISH_QUESTIONS = ("What disappears?", "What vanishes?", "Which thing disappear
 
 
 class Clip(NamedTuple):
-    """FRAMES pictures uint8 [H, W, 3], a question, its answer, and the names per cell of each pair of frames."""
+    """FRAMES pictures uint8 [H, W, 3], a question, its answer, and names and places per cell of each pair of frames."""
 
     frames: list[NDArray[np.uint8]]
     question: str
     answer: str
     cells: list[list[str]]
+    places: Places
 
 
 Stage = list[list[Thing]]
@@ -129,8 +131,8 @@ def blob(rng: np.random.Generator, side: int) -> tuple[Rgb, Rgb]:
     return np.clip((1 - distance) * side / 8, 0, 1).astype(np.float32), natural_ground(rng, (side, side))
 
 
-def natural_moves(rng: np.random.Generator, size: tuple[int, int]) -> tuple[list[Rgb], str, str]:
-    """Textured patches before a textured ground; one moves, or nothing does."""
+def natural_moves(rng: np.random.Generator, size: tuple[int, int]) -> tuple[list[Rgb], str, str, Places]:
+    """A textured patch before a textured ground, which moves or does not; with the motion in each cell."""
     ground = natural_ground(rng, size)
     side = int(rng.integers(22, min(size) * 11 // 20))
     mask, colours = blob(rng, side)
@@ -139,12 +141,15 @@ def natural_moves(rng: np.random.Generator, size: tuple[int, int]) -> tuple[list
     x, y = float(rng.uniform(side / 2, size[1] - side / 2)), float(rng.uniform(side / 2, size[0] - side / 2))
     dx, dy = step * float(np.cos(turn)), step * float(np.sin(turn))
     dx, dy = (-dx if (x > size[1] / 2) == (dx > 0) else dx), (-dy if (y > size[0] / 2) == (dy > 0) else dy)
-    frames = []
+    frames, places = [], still(FRAMES // 2 * (size[0] // CELL) * (size[1] // CELL))
+    by_pair = places.reshape(FRAMES // 2, -1, places.shape[1])
     for f in range(FRAMES):
-        cover = placed(mask, x + dx * f, y + dy * f, size)[:, :, None]
+        cover = placed(mask, x + dx * f, y + dy * f, size)
         patch = placed(colours, x + dx * f, y + dy * f, size)
-        frames.append(ground + cover * (patch - ground))
-    return frames, pick(rng, MOVES_QUESTIONS), "yes" if moves else "no"
+        frames.append(ground + cover[:, :, None] * (patch - ground))
+        shares = cover.reshape(size[0] // CELL, CELL, size[1] // CELL, CELL).mean(axis=(1, 3)).reshape(-1)
+        by_pair[f // 2, shares >= 0.1, MOTION] = dx / STEP, dy / STEP
+    return frames, pick(rng, MOVES_QUESTIONS), "yes" if moves else "no", places
 
 
 def filmed(rng: np.random.Generator, frames: list[Rgb], hardness: float) -> list[NDArray[np.uint8]]:
@@ -172,6 +177,16 @@ def pair_cells(stage: Stage, size: tuple[int, int]) -> list[list[str]]:
     return cells
 
 
+def pair_places(stage: Stage, size: tuple[int, int]) -> Places:
+    """Boxes, motion and change per cell of every pair; a thing that goes within a pair counts where it was."""
+    tables = []
+    for first, second in zip(stage[::2], stage[1::2], strict=True):
+        names = {thing.name for thing in second}
+        seen = [*second, *(thing for thing in first if thing.name not in names)]
+        tables.append(places_of(seen, size, changes(first, second)))
+    return np.concatenate(tables)
+
+
 def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: tuple[int, int] | None) -> Clip:
     """A clip for one of STAGES; a quarter of the clips is easier than `difficulty`, half of "moves" has no shapes."""
     if rng.random() < 0.25:
@@ -179,9 +194,8 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
     size = size or CLIP_SIZES[int(rng.integers(len(CLIP_SIZES)))]
     hardness = difficulty * float(rng.random()) ** 0.5
     if task == "moves" and rng.random() < 0.2 + 0.4 * difficulty:
-        rough, question, answer = natural_moves(rng, size)
-        cells: list[list[str]] = [[] for _ in range(FRAMES // 2 * (size[0] // 28) * (size[1] // 28))]
-        return Clip(filmed(rng, rough, max(0.3, hardness)), question, answer, cells)
+        rough, question, answer, places = natural_moves(rng, size)
+        return Clip(filmed(rng, rough, max(0.3, hardness)), question, answer, [[] for _ in places], places)
     ground = background(rng, size, difficulty)
     stage, question, answer = STAGES[task](rng, ground, difficulty)
     painted = []
@@ -190,4 +204,5 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
         for thing in things:
             paint(rng, frame, thing)
         painted.append(frame)
-    return Clip(filmed(rng, painted, hardness), question, answer, pair_cells(stage, size))
+    places = pair_places(stage, size)
+    return Clip(filmed(rng, painted, hardness), question, answer, pair_cells(stage, size), places)

@@ -11,6 +11,7 @@ from recipes.tiny.clips import STAGES, make_clip
 from recipes.tiny.corpus import ALPHABET
 from recipes.tiny.fonts import FontSet, system_fonts
 from recipes.tiny.lines import SLOTS, make_line
+from recipes.tiny.places import Places
 from recipes.tiny.scenes import PLANS, make_scene
 from recipes.tiny.things import NAMES
 
@@ -39,6 +40,8 @@ class Sample:
     answer: str
     cells: NDArray[np.int16] | None
     """[M, SLOTS] indices into CLASSES, left to right, -1 = empty; row-major, for clips frame pair by frame pair."""
+    places: Places | None = None
+    """[M, COLUMNS] of recipes/tiny/places.py; None for print."""
 
 
 def cell_array(cells: list[list[str]]) -> NDArray[np.int16]:
@@ -81,8 +84,8 @@ def make_sample(
     rng = np.random.default_rng([zlib.crc32(task.encode()), SPLITS.index(split), seed])
     if task in PLANS:
         scene = make_scene(rng, task=task, difficulty=difficulty, size=size)
-        return Sample(task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells))
+        return Sample(task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells), scene.places)
     if task in STAGES:
         clip = make_clip(rng, task=task, difficulty=difficulty, size=size)
-        return Sample(task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells))
+        return Sample(task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells), clip.places)
     return line_sample(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())

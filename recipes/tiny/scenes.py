@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from recipes.tiny.places import Places, places_of
 from recipes.tiny.things import (
     COLOURS,
     NAMES,
@@ -45,12 +46,13 @@ PRESENT_QUESTIONS = ("Is there a {}?", "Do you see a {}?", "Does the picture sho
 
 
 class Scene(NamedTuple):
-    """A picture uint8 [H, W, 3] with a question, its answer and the names of the things in each cell."""
+    """A picture uint8 [H, W, 3] with a question, its answer, and the names and places of the things in each cell."""
 
     frame: NDArray[np.uint8]
     question: str
     answer: str
     cells: list[list[str]]
+    places: Places
 
 
 class Plan(NamedTuple):
@@ -185,4 +187,4 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
         paint(rng, ground, thing, texture=12 * difficulty if rng.random() < 0.3 * difficulty else 0.0)
     frame = weathered(rng, ground, difficulty * float(rng.random()))
     answer = plan.answer.replace("{box}", box_text(things[0], size)) if task == "box" else plan.answer
-    return Scene(frame, plan.question, answer, cells_of(things, size))
+    return Scene(frame, plan.question, answer, cells_of(things, size), places_of(things, size))

@@ -1,17 +1,24 @@
 """Trains the embedded checkpoint, version 0, on the CPU: `python -m recipes.tiny.train --out runs/tiny --minutes 120`.
 
 The loss is that of the answer's tokens plus that of an auxiliary head, dropped afterwards, which says what lies in
-the cell of each visual token (docs/decisions.md has the figures that led here). Difficulty follows the model: it
-rises while printed lines are answered right and falls when they are not.
+the cell of each visual token, and where (docs/decisions.md has the figures that led here). Difficulty follows the
+model: it rises while printed lines are answered right and falls when they are not.
+
+Every thread computes the gradient of a batch of its own with one core: the products are too small to share one among
+cores, and no thread waits for another at each of them while a data worker takes its turn.
 """
 
 import argparse
 import csv
 import json
+import math
 import random
 import signal
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -23,9 +30,8 @@ from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.batches import IGNORED, LONGEST, Batch, BatchPool, Plan, make_batch
-from recipes.tiny.factory import CLASSES
-from recipes.tiny.lines import SLOTS
+from recipes.tiny.auxiliary import AuxiliaryHead
+from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
 from recipes.tiny.muon import Muon
 from recipes.tiny.shape import model_config
 
@@ -34,7 +40,10 @@ SCENES = ("colour", "shape", "count", "box", "absent", "present")
 CLIPS = ("order", "motion", "change", "moves")
 SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
-PATCHES_PER_BATCH = 1500
+BATCH_COST = 7000.0
+"""Parameters, in thousands and counted for every token that they are applied to: about 0.3 s of one core."""
+TAPPED_LAYER = 1
+"""Index of the decoder layer after which visual tokens are asked where their things are."""
 
 
 @dataclass
@@ -45,33 +54,6 @@ class Progress:
     samples: int = 0
     difficulty: float = 0.0
     seconds: float = 0.0
-
-
-class AuxiliaryHead(nn.Module):
-    """What lies in each visual token's 28x28 cell: SLOTS classes from left to right, the last class meaning nothing."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.out = nn.Linear(width, SLOTS * (len(CLASSES) + 1))
-        self.order = nn.Linear(width, LONGEST)
-
-    def loss(self, visual_MD: Tensor, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        """Loss summed over the slots of a cell, plus that of the reading order; the shares that are told right."""
-        assert batch.cells_MS is not None
-        normed_MD = self.norm(visual_MD)
-        logits = self.out(normed_MD).view(-1, len(CLASSES) + 1)
-        target = torch.where(batch.cells_MS < 0, len(CLASSES), batch.cells_MS).flatten()
-        full = target < len(CLASSES)
-        figures = {"cells": float((logits.argmax(-1) == target)[full].float().mean())}
-        loss = SLOTS * F.cross_entropy(logits, target)
-        figures["aux"] = loss.item()
-        if batch.order_M is not None:
-            places = self.order(normed_MD)
-            known = batch.order_M != IGNORED
-            loss = loss + F.cross_entropy(places, batch.order_M, ignore_index=IGNORED)
-            figures["order"] = float((places.argmax(-1) == batch.order_M)[known].float().mean())
-        return loss, figures
 
 
 def main() -> None:
@@ -88,7 +70,8 @@ def main() -> None:
     parser.add_argument("--max-difficulty", type=float, default=1.0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--max-uses", type=int, default=6)
-    parser.add_argument("--batches", type=int, default=2, help="batches of about 1,500 patches in one step")
+    parser.add_argument("--batches", type=int, default=2, help="in one step")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
         "--fresh-optimisers", action="store_true", help="forget momentum; the auxiliary head may differ"
@@ -113,9 +96,12 @@ class Trainer:
         if arguments.start:
             self.model.load_state_dict(load_model(arguments.start, dtype=torch.float32).state_dict())
         self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
+        self.tap = Tap(self.model)
         self.progress = Progress(difficulty=arguments.difficulty)
         self.ended = False
-        self.optimisers = optimisers(self.model, self.auxiliary, arguments)
+        torch.set_num_threads(1)
+        self.threads = ThreadPoolExecutor(arguments.threads, initializer=torch.set_num_threads, initargs=(1,))
+        self.optimisers = optimisers(self.model, self.auxiliary, arguments, self.threads)
         self.average = {name: p.detach().clone() for name, p in self.model.named_parameters()}
         if (self.out / "state.pt").exists():
             self.load()
@@ -161,26 +147,37 @@ class Trainer:
     def step(self) -> dict[str, float]:
         batches = [self.pool.next(max_uses=self.arguments.max_uses) for _ in range(self.arguments.batches)]
         figures: dict[str, float] = {}
-        for batch in batches:
-            losses = vision_losses if self.arguments.stage == "vision" else answer_losses
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.arguments.bf16):
-                loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux)
-            (loss / len(batches)).backward()
+        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        all_gradients = []
+        for batch, (gradients, seen) in zip(batches, self.threads.map(self.gradients, batches), strict=True):
+            all_gradients.append(gradients)
             kind = kind_of(batch)
             figures |= {f"{kind}_{name}": value for name, value in seen.items()}
             if kind == "line":
                 self.adapt(seen["cells"] if self.arguments.stage == "vision" else seen["tokens"])
             self.progress.samples += len(batch.answers)
-        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
-        figures["norm"] = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        for p, *parts in zip(parameters, *all_gradients, strict=True):
+            known = [part for part in parts if part is not None]
+            p.grad = torch.stack(known).sum(0) / len(batches) if known else None
+        norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        if not math.isfinite(norm):
+            raise SystemExit(f"gradient norm {norm} in step {self.progress.step}: stopped before the step")
+        figures["norm"] = norm
         for optimiser in self.optimisers:
             optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
         self.progress.step += 1
         decay = min(0.99, 1 - 1 / (1 + self.progress.step / 10))
         for name, p in self.model.named_parameters():
             self.average[name].lerp_(p.detach(), 1 - decay)
         return figures
+
+    def gradients(self, batch: Batch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
+        """Of the model's and the head's parameters, None for those that the batch has no use for."""
+        losses = vision_losses if self.arguments.stage == "vision" else answer_losses
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.arguments.bf16):
+            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux, self.tap)
+        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        return torch.autograd.grad(loss, parameters, allow_unused=True), seen
 
     def adapt(self, accuracy: float) -> None:
         change = 0.0015 if accuracy > 0.6 else -0.0005
@@ -205,7 +202,7 @@ class Trainer:
         self.model.load_state_dict(self.average, strict=True)
         row: dict[str, float] = {**asdict(self.progress)}
         for name, batches in self.validation.items():
-            right = [answer_right(self.model, batch) for batch in batches]
+            right = list(self.threads.map(partial(answer_right, self.model), batches))
             row[name] = float(torch.cat([whole for whole, _ in right]).float().mean())
             row[f"{name}_tokens"] = float(torch.cat([tokens for _, tokens in right]).float().mean())
         self.model.load_state_dict(kept)
@@ -240,18 +237,32 @@ class Trainer:
                 optimiser.load_state_dict(saved)
 
 
+class Tap(threading.local):
+    """The output of a decoder layer, of the pass that the same thread ran last."""
+
+    hidden_TD: Tensor
+
+    def __init__(self, model: Qwen2VL) -> None:
+        if not model.model.layers[TAPPED_LAYER]._forward_hooks:
+            model.model.layers[TAPPED_LAYER].register_forward_hook(self._keep)
+
+    def _keep(self, layer: nn.Module, given: tuple[object, ...], hidden_TD: Tensor) -> None:
+        del layer, given
+        self.hidden_TD = hidden_TD
+
+
 def vision_losses(
-    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
 ) -> tuple[Tensor, dict[str, float]]:
     """Stage 1: what lies in each cell, without the language model."""
-    del weight
+    del weight, tap
     assert batch.cells_MS is not None
     visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * len(batch.answers))
     return auxiliary.loss(visual_MD, batch)
 
 
 def answer_losses(
-    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
 ) -> tuple[Tensor, dict[str, float]]:
     """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
     logits_NV, targets_N, visual_MD, _ = answer_logits(model, batch)
@@ -259,7 +270,8 @@ def answer_losses(
     accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
-        extra, told = auxiliary.loss(visual_MD, batch)
+        visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
+        extra, told = auxiliary.loss(visual_MD, batch, tap.hidden_TD[visual.flatten()])
         loss = loss + weight * extra
         figures |= told
     return loss, figures
@@ -294,14 +306,15 @@ def plans() -> list[Plan]:
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES]
-    shapes += [(CLIPS, size, 4) for size in CLIP_SIZES]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(3)]
+    shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(5)]
     return [_plan(*shape) for shape in shapes]
 
 
 def _plan(tasks: tuple[str, ...], size: tuple[int, int], frames: int) -> Plan:
     patches = size[0] * size[1] // 196 * ((frames + 1) // 2)
-    return Plan(tasks, size, frames, max(8, PATCHES_PER_BATCH // patches))
+    tokens = patches / 4 + 60
+    return Plan(tasks, size, frames, max(6, round(BATCH_COST / (2.65 * patches + 1.6 * tokens))))
 
 
 def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
@@ -337,13 +350,14 @@ def initialise(model: Qwen2VL) -> None:
 
 
 def optimisers(
-    model: Qwen2VL, auxiliary: AuxiliaryHead, arguments: argparse.Namespace
+    model: Qwen2VL, auxiliary: AuxiliaryHead, arguments: argparse.Namespace, threads: ThreadPoolExecutor
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for the rest."""
     hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and (".blocks." in name or ".layers." in name)]
     chosen = {id(p) for p in hidden}
     others = [p for p in [*model.parameters(), *auxiliary.parameters()] if id(p) not in chosen]
-    matrices = Muon(hidden, lr=arguments.lr)
+    dtype = torch.bfloat16 if arguments.bf16 else torch.float32
+    matrices = Muon(hidden, lr=arguments.lr, dtype=dtype, threads=threads)
     return matrices, torch.optim.AdamW(others, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 

@@ -1,0 +1,82 @@
+"""The dense teachers of the embedded checkpoint: heads that training drops afterwards."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from recipes.tiny.batches import IGNORED, LONGEST, Batch
+from recipes.tiny.factory import CLASSES
+from recipes.tiny.lines import SLOTS
+from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION
+
+__all__ = ["AuxiliaryHead"]
+
+Figures = dict[str, float]
+MOST_CENTRES = 2
+TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
+
+
+class AuxiliaryHead(nn.Module):
+    """What lies in each visual token's 28x28 cell, and where.
+
+    Names: SLOTS classes from left to right, the last class meaning nothing. Of print, the place in the answer. Of
+    things, the box, the number of centres and the motion. All these are told from the vision encoder's output, and the
+    box in the whole picture from the visual tokens within the decoder, where positions are known.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, SLOTS * (len(CLASSES) + 1))
+        self.order = nn.Linear(width, LONGEST)
+        self.places = nn.Linear(width, TOLD_MOTION.stop)
+        self.decoder_norm = nn.LayerNorm(width)
+        self.absolute = nn.Linear(width, 4)
+
+    def loss(self, visual_MD: Tensor, batch: Batch, decoded_MD: Tensor | None = None) -> tuple[Tensor, Figures]:
+        """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
+        assert batch.cells_MS is not None
+        normed_MD = self.norm(visual_MD)
+        logits = self.out(normed_MD).view(-1, len(CLASSES) + 1)
+        target = torch.where(batch.cells_MS < 0, len(CLASSES), batch.cells_MS).flatten()
+        full = target < len(CLASSES)
+        figures = {"cells": float((logits.argmax(-1) == target)[full].float().mean())}
+        loss = SLOTS * F.cross_entropy(logits, target)
+        figures["aux"] = loss.item()
+        if batch.order_M is not None:
+            order = self.order(normed_MD)
+            known = batch.order_M != IGNORED
+            loss = loss + F.cross_entropy(order, batch.order_M, ignore_index=IGNORED)
+            figures["order"] = float((order.argmax(-1) == batch.order_M)[known].float().mean())
+        if batch.places_MX is not None:
+            for name, part in self._place_losses(normed_MD, batch.places_MX).items():
+                loss = loss + part
+                figures[name] = part.item()
+            if decoded_MD is not None:
+                part = self._absolute_loss(decoded_MD, batch)
+                loss = loss + part
+                figures["absolute"] = part.item()
+        return loss, figures
+
+    def _place_losses(self, normed_MD: Tensor, places_MX: Tensor) -> dict[str, Tensor]:
+        told = self.places(normed_MD).float()
+        centres = F.cross_entropy(told[:, TOLD_CENTRES], places_MX[:, CENTRES].clamp(max=MOST_CENTRES).long())
+        losses = {"centres": centres}
+        boxed = places_MX[:, BOX].isfinite().all(-1)
+        if boxed.any():
+            losses["box"] = 0.5 * F.smooth_l1_loss(told[boxed, TOLD_BOX], places_MX[boxed, BOX], beta=0.1)
+        filmed = places_MX[:, CHANGE].isfinite()
+        if filmed.any():
+            wanted = places_MX[filmed, MOTION.start : CHANGE + 1]
+            losses["motion"] = F.smooth_l1_loss(told[filmed, TOLD_MOTION], wanted, beta=0.1)
+        return losses
+
+    def _absolute_loss(self, decoded_MD: Tensor, batch: Batch) -> Tensor:
+        assert batch.places_MX is not None
+        rows, columns = batch.grid[1] // 2, batch.grid[2] // 2
+        cell = torch.arange(len(decoded_MD)) % (rows * columns)
+        middle = torch.stack([cell % columns, cell // columns], dim=-1).repeat(1, 2) + 0.5
+        wanted = (batch.places_MX[:, BOX] + middle) / torch.tensor([columns, rows, columns, rows])
+        boxed = wanted.isfinite().all(-1)
+        told = self.absolute(self.decoder_norm(decoded_MD[boxed])).float()
+        return 2 * F.smooth_l1_loss(told, wanted[boxed], beta=0.03) if boxed.any() else told.sum()

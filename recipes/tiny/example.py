@@ -1,0 +1,52 @@
+"""What the data factory of version 1 gives: a conversation, and what its pictures are known to hold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyres.chat import Message
+
+__all__ = ["Dense", "Example"]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What lies in each 28x28 cell of one picture or clip: teachers of the vision encoder.
+
+    Cells run row by row, for clips frame pair by frame pair, and there are as many as visual tokens, so the picture's
+    sides are multiples of 28.
+    """
+
+    letters: Sequence[str] | None = None
+    """Of each cell, the characters whose centres lie in it, in reading order; "" where there are none."""
+    names: Sequence[Sequence[str]] | None = None
+    """Of each cell, the names of the things in it, the largest first."""
+    places: NDArray[np.float32] | None = None
+    """[M, COLUMNS] of recipes/tiny/places.py."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One conversation that ends with the assistant's answer; every assistant turn is learnt.
+
+    Pictures are ImagePart(uint8 [H, W, 3]), clips VideoPart(list of such frames); their limits travel in the parts.
+    """
+
+    task: str
+    """A row of the card: `line`, `page`, `table-markdown`, ..."""
+    language: str
+    """ISO 639-1 of what is to be read or said, or "" where there is none."""
+    messages: tuple[Message, ...]
+    dense: tuple[Dense | None, ...]
+    """One for each picture or clip, in their order."""
+    metric: str
+    """How an answer is scored: exact, characters, json, cells, box, point, number."""
+
+    @property
+    def answer(self) -> str:
+        """The text of the last turn."""
+        content = self.messages[-1].content
+        assert isinstance(content, str)
+        return content
