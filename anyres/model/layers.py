@@ -63,7 +63,8 @@ def _attend_plainly(q_BHLC: Tensor, k_BHLC: Tensor, v_BHLC: Tensor, is_causal: b
         length = scores_BHLL.shape[-1]
         later_LL = torch.ones(length, length, dtype=torch.bool, device=scores_BHLL.device).triu(1)
         scores_BHLL = scores_BHLL.masked_fill(later_LL, -torch.inf)
-    weights_BHLL: Tensor = scores_BHLL.softmax(-1, dtype=torch.float32).to(v_BHLC.dtype)
+    exact = torch.promote_types(scores_BHLL.dtype, torch.float32)
+    weights_BHLL: Tensor = scores_BHLL.softmax(-1, dtype=exact).to(v_BHLC.dtype)
     return weights_BHLL @ v_BHLC
 
 

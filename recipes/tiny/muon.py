@@ -52,7 +52,7 @@ class Muon(torch.optim.Optimizer):
         wanted = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
         wanted.sort(key=lambda one: -one[0].numel())
         run = self.threads.map if self.threads else map
-        list(run(self._update, *zip(*wanted, strict=True)))
+        list(run(self._update, [p for p, _ in wanted], [group for _, group in wanted]))
 
     @torch.no_grad()
     def _update(self, p: Tensor, group: dict[str, Any]) -> None:

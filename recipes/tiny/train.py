@@ -57,6 +57,11 @@ class Progress:
 
 
 def main() -> None:
+    Trainer(parser().parse_args()).run()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tokenizer", type=Path, default=Path("anyres/checkpoints/tiny"))
     parser.add_argument("--out", type=Path, required=True)
@@ -80,8 +85,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16, on CPUs with units for it")
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from where --out holds no state")
     parser.add_argument("--difficulty", type=float, default=0.0, help="of the first step of a new run")
-    arguments = parser.parse_args()
-    Trainer(arguments).run()
+    return parser
 
 
 class Trainer:
@@ -264,9 +268,13 @@ def vision_losses(
 def answer_losses(
     model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
 ) -> tuple[Tensor, dict[str, float]]:
-    """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
-    logits_NV, targets_N, visual_MD, _ = answer_logits(model, batch)
-    loss = F.cross_entropy(logits_NV, targets_N)
+    """Stage 2: mean loss of the answers, plus the auxiliary one where cells are known.
+
+    Tokens count alike in print; elsewhere every answer does, or a box of 26 tokens would drown a yes or no.
+    """
+    logits_NV, targets_N, visual_MD, sample_N = answer_logits(model, batch)
+    loss = F.cross_entropy(logits_NV, targets_N, reduction="none")
+    loss = loss.mean() if kind_of(batch) == "line" else mean_over_samples(loss, sample_N)
     accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
@@ -275,6 +283,12 @@ def answer_losses(
         loss = loss + weight * extra
         figures |= told
     return loss, figures
+
+
+def mean_over_samples(loss_N: Tensor, sample_N: Tensor) -> Tensor:
+    """The mean over samples of each one's mean over its tokens; `sample_N` counts samples from 0 without a gap."""
+    tokens_B = torch.bincount(sample_N)
+    return (loss_N / tokens_B[sample_N]).sum() / len(tokens_B)
 
 
 def answer_logits(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -46,6 +47,26 @@ def test_packed_attention_is_attention_in_each_sequence(
     k_TKC, v_TKC = (torch.randn(total, kv_heads, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     expected = plain_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
     torch.testing.assert_close(packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal), expected)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("length", [5, 257])
+def test_gradients_are_those_of_the_fused_call(causal: bool, length: int) -> None:
+    """Short sequences go through a plain product when they are trained on a CPU, longer ones do not."""
+    generator = torch.Generator().manual_seed(0)
+    given = [torch.randn(2 * length, 3, 4, generator=generator, dtype=torch.float64) for _ in range(3)]
+
+    def gradients(lengths: list[int] | None) -> tuple[Tensor, ...]:
+        q, k, v = (x.clone().requires_grad_() for x in given)
+        if lengths:
+            out = packed_attention(q, k, v, lengths, causal=causal)
+        else:
+            batched = (x.unflatten(0, (2, length)).transpose(1, 2) for x in (q, k, v))
+            out = F.scaled_dot_product_attention(*batched, is_causal=causal).transpose(1, 2).flatten(0, 1)
+        return (out, *torch.autograd.grad(out.square().sum(), (q, k, v)))
+
+    for ours, fused in zip(gradients([length, length]), gradients(None), strict=True):
+        torch.testing.assert_close(ours, fused)
 
 
 @given(seed=st.integers(0, 1000), shift=st.floats(-50, 50))

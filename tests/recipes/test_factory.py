@@ -642,7 +642,7 @@ def test_something_moves_or_nothing_does(seed: int, difficulty: float) -> None:
 def test_textured_patches_move_only_when_they_should() -> None:
     answers = Counter()
     for seed in range(60):
-        frames, _, answer = clips.natural_moves(generator(seed), (84, 84))
+        frames, _, answer, _ = clips.natural_moves(generator(seed), (84, 84))
         changed = float(np.abs(frames[-1] - frames[0]).max())
         assert (changed > 0) == (answer == "yes")
         answers[answer] += 1

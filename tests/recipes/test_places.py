@@ -1,0 +1,92 @@
+"""Where things are, as the auxiliary head learns it, against the things themselves."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recipes.tiny import clips, places
+from recipes.tiny.factory import make_sample
+from recipes.tiny.fonts import builtin_fonts
+from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, STEP, changes, places_of, still
+from recipes.tiny.scenes import PLANS
+from recipes.tiny.things import Thing, box_of
+
+FONTS = builtin_fonts()
+SQUARE = Thing("square", "red", 14, 14, 18)
+HEART = Thing("heart", "blue", 42, 14, 12)
+
+
+def test_a_box_is_measured_from_the_centre_of_each_cell() -> None:
+    thing = Thing("square", "red", 56, 28, 30)
+    table = places_of([thing], (56, 112))
+    x1, y1, x2, y2 = (side / 28 for side in box_of(thing, (56, 112)))
+    for cell, row in enumerate(table):
+        if np.isfinite(row[BOX]).all():
+            across, down = cell % 4 + 0.5, cell // 4 + 0.5
+            assert row[BOX] == pytest.approx((x1 - across, y1 - down, x2 - across, y2 - down), abs=1e-5)
+    assert np.isfinite(table[:, BOX]).all(axis=1).tolist() == [False, True, True, False] * 2
+    assert np.isnan(table[:, 5:]).all()
+
+
+def test_the_largest_thing_of_a_cell_counts_and_centres_are_counted() -> None:
+    small = Thing("star", "blue", 20, 20, 6)
+    table = places_of([SQUARE, small], (28, 56))
+    assert table[0, BOX] == pytest.approx(places_of([SQUARE], (28, 56))[0, BOX])
+    assert table[:, CENTRES].tolist() == [2, 0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([*PLANS]), st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_every_thing_of_a_scene_has_one_centre(task: str, seed: int, difficulty: float) -> None:
+    made = make_sample(task, split="train", seed=seed, difficulty=difficulty, fonts=FONTS)
+    assert made.places is not None
+    assert made.cells is not None
+    assert made.places.shape == (len(made.cells), COLUMNS)
+    assert made.places.dtype == np.float32
+    assert np.isnan(made.places[:, MOTION]).all(), "a picture does not tell motion"
+    named = {int(name) for row in made.cells for name in row if name >= 0}
+    assert made.places[:, CENTRES].sum() >= len(named)
+    assert bool(named) == bool(np.isfinite(made.places[:, BOX]).any())
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.floats(0, 1))
+def test_the_motion_is_the_answer(seed: int, difficulty: float) -> None:
+    made = make_sample("motion", split="train", seed=seed, difficulty=difficulty, fonts=FONTS)
+    assert made.places is not None
+    right, down = np.nan_to_num(made.places[:, MOTION]).sum(axis=0)
+    straight = {"left": right < 0, "right": right > 0, "up": down < 0, "down": down > 0}
+    assert straight[made.answer]
+    assert (right == 0) != (down == 0)
+
+
+def test_what_comes_and_goes_and_moves() -> None:
+    moved = Thing("square", "red", 20, 10, 18)
+    assert changes([SQUARE], [moved, HEART]) == {"red square": (6, -4, 0), "blue heart": (0, 0, 1)}
+    assert changes([HEART], []) == {"blue heart": (0, 0, -1)}
+    table = places_of([moved, HEART], (28, 56), changes([SQUARE], [moved, HEART]))
+    assert table[0, MOTION] == pytest.approx((6 / STEP, -4 / STEP))
+    assert table[1, CHANGE] == 1
+
+
+def test_pairs_of_a_clip_follow_each_other() -> None:
+    table = clips.pair_places([[SQUARE], [HEART], [HEART], [HEART]], (28, 56))
+    assert table.shape == (4, COLUMNS)
+    assert table[:, CHANGE].tolist() == [-1, 1, 0, 0]
+    assert np.isfinite(table[:, BOX]).all(axis=1).tolist() == [True, True, False, True]
+
+
+def test_textured_clips_tell_the_motion_of_the_patch() -> None:
+    for seed in range(20):
+        _, _, answer, table = clips.natural_moves(np.random.default_rng(seed), (84, 84))
+        assert bool((table[:, MOTION] != 0).any()) == (answer == "yes")
+        assert np.isnan(table[:, BOX]).all()
+
+
+def test_cells_without_things() -> None:
+    table = still(3)
+    assert table.shape == (3, COLUMNS)
+    assert np.isnan(table[:, BOX]).all()
+    assert (table[:, CENTRES:] == 0).all()
+    assert places.places_of([], (28, 84), {}) == pytest.approx(table, nan_ok=True)

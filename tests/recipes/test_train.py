@@ -1,0 +1,207 @@
+"""The trainer of version 0: its optimiser against torch's, losses against their definitions, a run and its resume."""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from anyres.model.qwen2vl import Qwen2VL
+from anyres.processing.tokenizer import Tokenizer
+from recipes.tiny import batches, train
+from recipes.tiny.auxiliary import AuxiliaryHead
+from recipes.tiny.batches import Batch, Plan, collate
+from recipes.tiny.factory import make_sample
+from recipes.tiny.fonts import builtin_fonts
+from recipes.tiny.muon import Muon, orthogonalised
+from recipes.tiny.shape import model_config
+
+CHECKPOINT = Path("anyres/checkpoints/tiny")
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.from_folder(CHECKPOINT)
+
+
+def batch_of(task: str, tokenizer: Tokenizer, count: int = 3) -> Batch:
+    """A batch of samples of one task, set in the built-in face."""
+    size = (28, 224) if task == "line" else (84, 84)
+    fonts = builtin_fonts()
+    samples = [
+        make_sample(task, split="train", seed=seed, difficulty=0.3, size=size, fonts=fonts) for seed in range(count)
+    ]
+    return collate(samples, tokenizer)
+
+
+# ---- optimiser ----
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4)])
+def test_singular_values_come_close_to_one(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrix))
+    assert 0.6 < float(values.min()) <= float(values.max()) < 1.3
+
+
+def test_updates_are_those_of_torch() -> None:
+    """torch.optim.Muon iterates in bfloat16, so the two differ by its rounding."""
+    start = torch.randn(12, 8, generator=torch.Generator().manual_seed(0))
+    ours, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    mine = Muon([ours], lr=0.02, momentum=0.9, weight_decay=0.1, dtype=torch.bfloat16)
+    reference = torch.optim.Muon([theirs], lr=0.02, momentum=0.9, weight_decay=0.1)
+    for step in range(4):
+        gradient = torch.randn(12, 8, generator=torch.Generator().manual_seed(step))
+        ours.grad, theirs.grad = gradient.clone(), gradient.clone()
+        mine.step()
+        reference.step()
+    assert not torch.allclose(ours, start, atol=0.01)
+    torch.testing.assert_close(ours, theirs, atol=3e-3, rtol=0.0)
+
+
+def test_parameters_without_a_gradient_stay() -> None:
+    matrix = torch.nn.Parameter(torch.eye(3))
+    Muon([matrix], lr=0.1).step()
+    assert torch.equal(matrix, torch.eye(3))
+
+
+# ---- losses ----
+
+
+def test_every_answer_counts_alike() -> None:
+    loss_N, sample_N = torch.tensor([1.0, 3.0, 10.0]), torch.tensor([0, 0, 1])
+    assert float(train.mean_over_samples(loss_N, sample_N)) == (2 + 10) / 2
+
+
+@pytest.mark.parametrize("task", ["line", "box", "motion"])
+def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    model = Qwen2VL(model_config(tokenizer))
+    train.initialise(model)
+    auxiliary = AuxiliaryHead(model.config.text.hidden_size)
+    batch = batch_of(task, tokenizer)
+    loss, seen = train.answer_losses(model, auxiliary, batch, 1.0, train.Tap(model))
+    assert math.isfinite(loss.item())
+    assert seen["loss"] == pytest.approx(math.log(tokenizer.vocab_size), rel=0.2), "untrained: all ids alike"
+    loss.backward()
+    unused = {name for name, p in [*model.named_parameters(), *auxiliary.named_parameters()] if p.grad is None}
+    assert unused == ({"places.weight", "places.bias", "decoder_norm.weight", "decoder_norm.bias", "absolute.weight",
+                       "absolute.bias"} if task == "line" else {"order.weight", "order.bias"})  # fmt: skip
+    wanted = {"line": {"order"}, "box": {"box", "centres", "absolute"}, "motion": {"motion", "box", "absolute"}}
+    assert wanted[task] <= seen.keys()
+
+
+def test_the_box_in_the_whole_picture(tokenizer: Tokenizer) -> None:
+    """A head that tells every cell's true box has no loss, whatever the grid."""
+    batch = batch_of("box", tokenizer)
+    assert batch.places_MX is not None
+    head = AuxiliaryHead(4)
+    head.decoder_norm, head.absolute = torch.nn.Identity(), torch.nn.Identity()  # type: ignore[assignment]
+    cells = torch.arange(len(batch.places_MX)) % 9
+    middle = torch.stack([cells % 3, cells // 3, cells % 3, cells // 3], dim=-1) + 0.5
+    boxes = (batch.places_MX[:, :4] + middle) / 3
+    assert float(boxes[boxes.isfinite()].min()) >= 0
+    assert float(boxes[boxes.isfinite()].max()) <= 1
+    assert float(head._absolute_loss(boxes, batch)) == pytest.approx(0, abs=1e-6)
+    assert float(head._absolute_loss(boxes + 0.1, batch)) > 0.1
+
+
+def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
+    batch = batch_of("colour", tokenizer)
+    for ids, labels, answer in zip(batch.ids_BL, batch.labels_BL, batch.answers, strict=True):
+        wanted = labels != batches.IGNORED
+        assert tokenizer.decode(labels[wanted].tolist()[:-1]) == answer
+        at = int(wanted.nonzero()[0, 0])
+        assert torch.equal(labels[at:-1][wanted[at:-1]], ids[at + 1 :][wanted[at:-1]])
+
+
+def test_batches_cost_about_the_same() -> None:
+    for plan in train.plans():
+        patches = plan.size[0] * plan.size[1] // 196 * ((plan.frames + 1) // 2)
+        cost = plan.samples * (2.65 * patches + 1.6 * (patches / 4 + 60))
+        assert 0.8 < cost / train.BATCH_COST < 1.6, plan
+
+
+# ---- a run ----
+
+
+class FewBatches:
+    """Stands for the pool: three batches, over and over."""
+
+    made = reused = 0
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.batches = [batch_of(task, tokenizer, 2) for task in ("line", "box", "motion")]
+        self.turn = 0
+        self.difficulty = argparse.Namespace(value=0.0)
+
+    def next(self, *, max_uses: int) -> Batch:
+        assert max_uses == 6
+        self.turn += 1
+        return self.batches[self.turn % 3]
+
+
+def trainer(folder: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch, *more: str) -> train.Trainer:
+    """A trainer of `folder` on FewBatches, which validates on one batch."""
+    monkeypatch.setattr(train, "BatchPool", lambda *_, **__: FewBatches(tokenizer))
+    monkeypatch.setattr(train, "validation_batches", lambda _: {"box": [batch_of("box", tokenizer)]})
+    return train.Trainer(train.parser().parse_args(["--out", str(folder), "--minutes", "1", *more]))
+
+
+def test_the_loss_falls_and_a_run_resumes_where_it_was(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = trainer(tmp_path, tokenizer, monkeypatch, "--batches", "3", "--lr", "0.003")
+    losses = []
+    for _ in range(12):
+        first.set_rates(math.inf)
+        losses.append(first.step()["line_loss"])
+    assert losses[-1] < losses[0] - 0.5
+    first.save()
+    first.validate()
+    with (tmp_path / "curve.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["12"]
+
+    second = trainer(tmp_path, tokenizer, monkeypatch, "--batches", "3", "--lr", "0.003")
+    assert second.progress.step == 12
+    for one in (first, second):
+        one.pool.turn = 0  # type: ignore[attr-defined]
+        one.set_rates(math.inf)
+        one.step()
+    for (name, ours), theirs in zip(first.model.named_parameters(), second.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_step(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = trainer(tmp_path, tokenizer, monkeypatch, "--batches", "1")
+    with torch.no_grad():
+        one.model.model.norm.weight.fill_(math.nan)
+    before = one.model.model.embed_tokens.weight.clone()
+    with pytest.raises(SystemExit, match="gradient norm nan in step 0"):
+        one.step()
+    assert torch.equal(one.model.model.embed_tokens.weight, before)
+
+
+def test_whole_answers_and_single_tokens(tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    model = Qwen2VL(model_config(tokenizer))
+    train.initialise(model)
+    batch = batch_of("count", tokenizer)
+    whole, tokens = train.answer_right(model, batch)
+    assert whole.shape == (3,)
+    assert len(tokens) == int((batch.labels_BL != batches.IGNORED).sum())
+    logits_NV, targets_N, _, sample_N = train.answer_logits(model, batch)
+    assert torch.equal(tokens, logits_NV.argmax(-1) == targets_N)
+    assert [bool(tokens[sample_N == i].all()) for i in range(3)] == whole.tolist()
+    assert F.cross_entropy(logits_NV, targets_N).isfinite()
+
+
+def test_kinds(tokenizer: Tokenizer) -> None:
+    assert [train.kind_of(batch_of(task, tokenizer)) for task in ("line", "box", "motion")] == ["line", "scene", "clip"]
+    assert {plan.frames for plan in train.plans()} == {1, 4}
+    assert all(isinstance(plan, Plan) for plan in train.plans())
