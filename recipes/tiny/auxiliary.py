@@ -1,5 +1,7 @@
 """The dense teachers of the embedded checkpoint: heads that training drops afterwards."""
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,19 +11,30 @@ from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
 from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION
 
-__all__ = ["AuxiliaryHead"]
+__all__ = ["AuxiliaryHead", "Tapped"]
 
 Figures = dict[str, float]
 MOST_CENTRES = 2
+MOST_CELLS = 12
+"""Rows or columns of a picture of things, less one."""
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
+
+
+class Tapped(NamedTuple):
+    """Hidden states within the decoder: of the visual tokens, and where the answer's tokens are told."""
+
+    visual_MD: Tensor
+    answer_ND: Tensor
 
 
 class AuxiliaryHead(nn.Module):
     """What lies in each visual token's 28x28 cell, and where.
 
     Names: SLOTS classes from left to right, the last class meaning nothing. Of print, the place in the answer. Of
-    things, the box, the number of centres and the motion. All these are told from the vision encoder's output, and the
-    box in the whole picture from the visual tokens within the decoder, where positions are known.
+    things, the box, the number of centres and the motion. All these are told from the vision encoder's output. Where
+    a cell lies in the picture, only the decoder can know: its visual tokens tell the box measured from the top left
+    corner (of what comes after them they know nothing, so not in parts of the picture), and the tokens that the answer
+    is read from tell the picture's rows and columns.
     """
 
     def __init__(self, width: int) -> None:
@@ -32,8 +45,9 @@ class AuxiliaryHead(nn.Module):
         self.places = nn.Linear(width, TOLD_MOTION.stop)
         self.decoder_norm = nn.LayerNorm(width)
         self.absolute = nn.Linear(width, 4)
+        self.sizes = nn.Linear(width, 2 * MOST_CELLS)
 
-    def loss(self, visual_MD: Tensor, batch: Batch, decoded_MD: Tensor | None = None) -> tuple[Tensor, Figures]:
+    def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
         assert batch.cells_MS is not None
         normed_MD = self.norm(visual_MD)
@@ -52,10 +66,10 @@ class AuxiliaryHead(nn.Module):
             for name, part in self._place_losses(normed_MD, batch.places_MX).items():
                 loss = loss + part
                 figures[name] = part.item()
-            if decoded_MD is not None:
-                part = self._absolute_loss(decoded_MD, batch)
+        if batch.places_MX is not None and tapped is not None:
+            for name, part in self._position_losses(tapped, batch).items():
                 loss = loss + part
-                figures["absolute"] = part.item()
+                figures[name] = part.item()
         return loss, figures
 
     def _place_losses(self, normed_MD: Tensor, places_MX: Tensor) -> dict[str, Tensor]:
@@ -71,12 +85,17 @@ class AuxiliaryHead(nn.Module):
             losses["motion"] = F.smooth_l1_loss(told[filmed, TOLD_MOTION], wanted, beta=0.1)
         return losses
 
-    def _absolute_loss(self, decoded_MD: Tensor, batch: Batch) -> Tensor:
+    def _position_losses(self, tapped: Tapped, batch: Batch) -> dict[str, Tensor]:
         assert batch.places_MX is not None
         rows, columns = batch.grid[1] // 2, batch.grid[2] // 2
-        cell = torch.arange(len(decoded_MD)) % (rows * columns)
+        cell = torch.arange(len(batch.places_MX)) % (rows * columns)
         middle = torch.stack([cell % columns, cell // columns], dim=-1).repeat(1, 2) + 0.5
-        wanted = (batch.places_MX[:, BOX] + middle) / torch.tensor([columns, rows, columns, rows])
+        wanted = batch.places_MX[:, BOX] + middle
         boxed = wanted.isfinite().all(-1)
-        told = self.absolute(self.decoder_norm(decoded_MD[boxed])).float()
-        return 2 * F.smooth_l1_loss(told, wanted[boxed], beta=0.03) if boxed.any() else told.sum()
+        told = self.absolute(self.decoder_norm(tapped.visual_MD[boxed])).float()
+        sizes = self.sizes(self.decoder_norm(tapped.answer_ND)).float().unflatten(-1, (2, MOST_CELLS))
+        size = torch.tensor([rows, columns]).expand(len(sizes), 2)
+        return {
+            "absolute": 0.5 * F.smooth_l1_loss(told, wanted[boxed], beta=0.1) if boxed.any() else 0 * told.sum(),
+            "size": 0.1 * F.cross_entropy(sizes.flatten(0, 1), size.flatten()),
+        }

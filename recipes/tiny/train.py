@@ -30,7 +30,7 @@ from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.auxiliary import AuxiliaryHead
+from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
 from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
 from recipes.tiny.muon import Muon
 from recipes.tiny.shape import model_config
@@ -279,7 +279,9 @@ def answer_losses(
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
-        extra, told = auxiliary.loss(visual_MD, batch, tap.hidden_TD[visual.flatten()])
+        answered = batch.labels_BL.flatten() != IGNORED
+        tapped = Tapped(tap.hidden_TD[visual.flatten()], tap.hidden_TD[answered])
+        extra, told = auxiliary.loss(visual_MD, batch, tapped)
         loss = loss + weight * extra
         figures |= told
     return loss, figures

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny import batches, train
-from recipes.tiny.auxiliary import AuxiliaryHead
+from recipes.tiny import auxiliary, batches, train
+from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
 from recipes.tiny.batches import Batch, Plan, collate
 from recipes.tiny.factory import make_sample
 from recipes.tiny.fonts import builtin_fonts
@@ -81,32 +81,39 @@ def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Toke
     torch.manual_seed(0)
     model = Qwen2VL(model_config(tokenizer))
     train.initialise(model)
-    auxiliary = AuxiliaryHead(model.config.text.hidden_size)
+    head = AuxiliaryHead(model.config.text.hidden_size)
     batch = batch_of(task, tokenizer)
-    loss, seen = train.answer_losses(model, auxiliary, batch, 1.0, train.Tap(model))
+    loss, seen = train.answer_losses(model, head, batch, 1.0, train.Tap(model))
     assert math.isfinite(loss.item())
     assert seen["loss"] == pytest.approx(math.log(tokenizer.vocab_size), rel=0.2), "untrained: all ids alike"
     loss.backward()
-    unused = {name for name, p in [*model.named_parameters(), *auxiliary.named_parameters()] if p.grad is None}
-    assert unused == ({"places.weight", "places.bias", "decoder_norm.weight", "decoder_norm.bias", "absolute.weight",
-                       "absolute.bias"} if task == "line" else {"order.weight", "order.bias"})  # fmt: skip
-    wanted = {"line": {"order"}, "box": {"box", "centres", "absolute"}, "motion": {"motion", "box", "absolute"}}
+    unused = {name for name, p in [*model.named_parameters(), *head.named_parameters()] if p.grad is None}
+    modules = {name.split(".")[0] for name in unused}
+    assert modules == ({"places", "decoder_norm", "absolute", "sizes"} if task == "line" else {"order"})
+    wanted = {"line": {"order"}, "box": {"box", "centres", "absolute", "size"}, "motion": {"motion", "box", "absolute"}}
     assert wanted[task] <= seen.keys()
 
 
 def test_the_box_in_the_whole_picture(tokenizer: Tokenizer) -> None:
-    """A head that tells every cell's true box has no loss, whatever the grid."""
+    """A head that tells every cell's true box from the corner, and the picture's size, has no loss."""
     batch = batch_of("box", tokenizer)
     assert batch.places_MX is not None
     head = AuxiliaryHead(4)
     head.decoder_norm, head.absolute = torch.nn.Identity(), torch.nn.Identity()  # type: ignore[assignment]
+    head.sizes = torch.nn.Linear(4, 2 * auxiliary.MOST_CELLS)
+    torch.nn.init.zeros_(head.sizes.weight)
+    with torch.no_grad():
+        head.sizes.bias.copy_(100 * F.one_hot(torch.tensor([3, 3]), auxiliary.MOST_CELLS).flatten())
     cells = torch.arange(len(batch.places_MX)) % 9
     middle = torch.stack([cells % 3, cells // 3, cells % 3, cells // 3], dim=-1) + 0.5
-    boxes = (batch.places_MX[:, :4] + middle) / 3
+    boxes = batch.places_MX[:, :4] + middle
     assert float(boxes[boxes.isfinite()].min()) >= 0
-    assert float(boxes[boxes.isfinite()].max()) <= 1
-    assert float(head._absolute_loss(boxes, batch)) == pytest.approx(0, abs=1e-6)
-    assert float(head._absolute_loss(boxes + 0.1, batch)) > 0.1
+    assert float(boxes[boxes.isfinite()].max()) <= 3
+    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4)), batch)
+    assert {name: float(value.detach()) for name, value in right.items()} == pytest.approx(
+        {"absolute": 0.0, "size": 0.0}, abs=1e-6
+    )
+    assert float(head._position_losses(Tapped(boxes + 0.3, torch.zeros(5, 4)), batch)["absolute"].detach()) > 0.1
 
 
 def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
