@@ -18,7 +18,7 @@ from anyres.processing.template import SpecialToken, render
 from anyres.processing.tokenizer import Tokenizer
 from anyres.processing.video import video_to_visual
 
-__all__ = ["Processor", "prompt_usage"]
+__all__ = ["MediaPart", "Processor", "Run", "prompt_usage"]
 
 MediaPart = ImagePart | VideoPart
 Run = list[int] | ImagePart | VideoPart  # token ids, or the picture or clip between two runs of them
@@ -80,11 +80,14 @@ class Processor:
         not fit, before pictures are opened where the text alone is too long.
         """
         segments = render(messages, add_generation_prompt=add_generation_prompt, add_vision_id=add_vision_id)
-        runs = [segment if isinstance(segment, MediaPart) else self._ids(segment) for segment in segments]
-        visuals = self._open(runs)
-        return self._assemble(runs, visuals)
+        return self.assemble([one if isinstance(one, MediaPart) else self.ids(one) for one in segments])
 
-    def _ids(self, segment: SpecialToken | str) -> list[int]:
+    def assemble(self, runs: Sequence[Run]) -> ModelInput:
+        """The prompt of runs of token ids with pictures and clips between them; `prepare` for those who have ids."""
+        return self._assemble(runs, self._open(runs))
+
+    def ids(self, segment: SpecialToken | str) -> list[int]:
+        """Token ids of a piece of the template."""
         if isinstance(segment, SpecialToken):
             return [self.tokenizer.special_id(segment.token)]
         return self.tokenizer.encode_text(segment)

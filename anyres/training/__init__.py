@@ -1,0 +1,1 @@
+"""The trainer: conversations with pictures and clips in, a better checkpoint out."""
