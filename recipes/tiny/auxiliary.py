@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from recipes.tiny.batches import IGNORED, LONGEST, Batch
 from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
-from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION
+from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION, PRESENCE
+from recipes.tiny.things import COLOURS, SHAPES
 
 __all__ = ["AuxiliaryHead", "Tapped"]
 
@@ -21,10 +22,12 @@ TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), s
 
 
 class Tapped(NamedTuple):
-    """Hidden states within the decoder: of the visual tokens, and where the answer's tokens are told."""
+    """Hidden states within the decoder: of the visual tokens, and where the answers begin, after an early layer; and
+    where the answers begin, after a later one."""
 
     visual_MD: Tensor
-    answer_ND: Tensor
+    early_BD: Tensor
+    late_BD: Tensor
 
 
 class AuxiliaryHead(nn.Module):
@@ -33,8 +36,8 @@ class AuxiliaryHead(nn.Module):
     Names: SLOTS classes from left to right, the last class meaning nothing. Of print, the place in the answer. Of
     things, the box, the number of centres and the motion. All these are told from the vision encoder's output. Where
     a cell lies in the picture, only the decoder can know: its visual tokens tell the box measured from the top left
-    corner (of what comes after them they know nothing, so not in parts of the picture), and the tokens that the answer
-    is read from tell the picture's rows and columns.
+    corner (of what comes after them they know nothing, so not in parts of the picture). Where the answer begins, an
+    early layer tells the picture's rows and columns and what the question names, a later one where that is, if it is.
     """
 
     def __init__(self, width: int) -> None:
@@ -46,6 +49,9 @@ class AuxiliaryHead(nn.Module):
         self.decoder_norm = nn.LayerNorm(width)
         self.absolute = nn.Linear(width, 4)
         self.sizes = nn.Linear(width, 2 * MOST_CELLS)
+        self.asked = nn.Linear(width, len(COLOURS) + 1 + len(SHAPES) + 1)
+        self.late_norm = nn.LayerNorm(width)
+        self.referent = nn.Linear(width, 5)
 
     def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
@@ -67,7 +73,7 @@ class AuxiliaryHead(nn.Module):
                 loss = loss + part
                 figures[name] = part.item()
         if batch.places_MX is not None and tapped is not None:
-            for name, part in self._position_losses(tapped, batch).items():
+            for name, part in (self._position_losses(tapped, batch) | self._question_losses(tapped, batch)).items():
                 loss = loss + part
                 figures[name] = part.item()
         return loss, figures
@@ -93,9 +99,27 @@ class AuxiliaryHead(nn.Module):
         wanted = batch.places_MX[:, BOX] + middle
         boxed = wanted.isfinite().all(-1)
         told = self.absolute(self.decoder_norm(tapped.visual_MD[boxed])).float()
-        sizes = self.sizes(self.decoder_norm(tapped.answer_ND)).float().unflatten(-1, (2, MOST_CELLS))
+        sizes = self.sizes(self.decoder_norm(tapped.early_BD)).float().unflatten(-1, (2, MOST_CELLS))
         size = torch.tensor([rows, columns]).expand(len(sizes), 2)
         return {
             "absolute": 0.5 * F.smooth_l1_loss(told, wanted[boxed], beta=0.1) if boxed.any() else 0 * told.sum(),
             "size": 0.1 * F.cross_entropy(sizes.flatten(0, 1), size.flatten()),
         }
+
+    def _question_losses(self, tapped: Tapped, batch: Batch) -> dict[str, Tensor]:
+        named = self.asked(self.decoder_norm(tapped.early_BD)).float()
+        colours, shapes = named.split((len(COLOURS) + 1, len(SHAPES) + 1), dim=-1)
+        colour, shape, referent = batch.asked_B7[:, 0].long(), batch.asked_B7[:, 1].long(), batch.asked_B7[:, 2:]
+        told = self.referent(self.late_norm(tapped.late_BD)).float()
+        known, there = referent[:, PRESENCE].isfinite(), referent[:, PRESENCE] == 1
+        losses = {"asked": 0.2 * (_cross_entropy(colours, colour) + _cross_entropy(shapes, shape))}
+        if known.any():
+            losses["there"] = F.binary_cross_entropy_with_logits(told[known, PRESENCE], referent[known, PRESENCE])
+        if there.any():
+            losses["referent"] = 0.5 * F.smooth_l1_loss(told[there, BOX], referent[there, BOX], beta=0.1)
+        return losses
+
+
+def _cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """The sum over known targets divided by all, so that no known one gives 0."""
+    return F.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="sum") / len(targets_N)

@@ -23,6 +23,7 @@ from anyres.processing.positions import rope_positions
 from anyres.processing.template import SpecialToken, render
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.factory import CLASSES, Sample, make_sample
+from recipes.tiny.places import NOBODY, asked
 
 __all__ = ["IGNORED", "LONGEST", "Batch", "BatchPool", "Plan", "collate", "make_batch", "reading_order"]
 
@@ -49,6 +50,7 @@ class Batch:
 
     `cells_MS` counts classes from 0, -1 for an empty slot. `order_M` is the index in the answer of the first character
     of a cell, IGNORED where there is none. `places_MX` has the columns of recipes/tiny/places.py.
+    `asked_B7` holds the colour and the shape that the question names, and its referent.
     """
 
     task: str
@@ -59,6 +61,7 @@ class Batch:
     cells_MS: Tensor | None
     order_M: Tensor | None
     places_MX: Tensor | None
+    asked_B7: Tensor
     answers: list[str]
     uses: int = 0
 
@@ -98,8 +101,11 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
     order_M = None
     if samples[0].task == "line":
         order_M = torch.cat([torch.tensor(reading_order(sample, grid[2] // MERGE)) for sample in samples])
+    asked_B7 = torch.tensor([(*asked(one.question), *(one.referent or NOBODY)) for one in samples])
     answers = [sample.answer for sample in samples]
-    return Batch(samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, places_MX, answers)
+    return Batch(
+        samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, places_MX, asked_B7, answers
+    )
 
 
 def reading_order(sample: Sample, columns: int) -> list[int]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.tiny import noise
-from recipes.tiny.places import MOTION, STEP, Places, changes, places_of, still
+from recipes.tiny.places import MOTION, NOBODY, STEP, Places, changes, places_of, referent_of, still
 from recipes.tiny.things import CELL, NAMES, Rgb, Thing, background, cells_of, dressed, paint, placed, posed, spots
 
 CLIP_SIZES = ((84, 84), (112, 112))
@@ -33,6 +33,7 @@ class Clip(NamedTuple):
     answer: str
     cells: list[list[str]]
     places: Places
+    referent: tuple[float, ...]
 
 
 Stage = list[list[Thing]]
@@ -187,6 +188,12 @@ def pair_places(stage: Stage, size: tuple[int, int]) -> Places:
     return np.concatenate(tables)
 
 
+def referent_in(stage: Stage, words: str) -> Thing | None:
+    """The thing that is named, where it was last."""
+    named = [thing for things in stage for thing in things if thing.name in words]
+    return named[-1] if named else None
+
+
 def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: tuple[int, int] | None) -> Clip:
     """A clip for one of STAGES; a quarter of the clips is easier than `difficulty`, half of "moves" has no shapes."""
     if rng.random() < 0.25:
@@ -195,7 +202,7 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
     hardness = difficulty * float(rng.random()) ** 0.5
     if task == "moves" and rng.random() < 0.2 + 0.4 * difficulty:
         rough, question, answer, places = natural_moves(rng, size)
-        return Clip(filmed(rng, rough, max(0.3, hardness)), question, answer, [[] for _ in places], places)
+        return Clip(filmed(rng, rough, max(0.3, hardness)), question, answer, [[] for _ in places], places, NOBODY)
     ground = background(rng, size, difficulty)
     stage, question, answer = STAGES[task](rng, ground, difficulty)
     painted = []
@@ -204,5 +211,7 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
         for thing in things:
             paint(rng, frame, thing)
         painted.append(frame)
-    places = pair_places(stage, size)
-    return Clip(filmed(rng, painted, hardness), question, answer, pair_cells(stage, size), places)
+    named = referent_in(stage, question if task == "motion" else answer)
+    referent = referent_of(named, size) if named else NOBODY
+    frames = filmed(rng, painted, hardness)
+    return Clip(frames, question, answer, pair_cells(stage, size), pair_places(stage, size), referent)

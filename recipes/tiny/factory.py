@@ -42,6 +42,8 @@ class Sample:
     """[M, SLOTS] indices into CLASSES, left to right, -1 = empty; row-major, for clips frame pair by frame pair."""
     places: Places | None = None
     """[M, COLUMNS] of recipes/tiny/places.py; None for print."""
+    referent: tuple[float, ...] | None = None
+    """What the question is about, as `referent_of` tells it; None for print."""
 
 
 def cell_array(cells: list[list[str]]) -> NDArray[np.int16]:
@@ -84,8 +86,12 @@ def make_sample(
     rng = np.random.default_rng([zlib.crc32(task.encode()), SPLITS.index(split), seed])
     if task in PLANS:
         scene = make_scene(rng, task=task, difficulty=difficulty, size=size)
-        return Sample(task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells), scene.places)
+        return Sample(
+            task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells), scene.places, scene.referent
+        )
     if task in STAGES:
         clip = make_clip(rng, task=task, difficulty=difficulty, size=size)
-        return Sample(task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells), clip.places)
+        return Sample(
+            task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells), clip.places, clip.referent
+        )
     return line_sample(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())

@@ -5,11 +5,31 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.tiny.things import CELL, Thing, box_of, field_of
+from recipes.tiny.things import CELL, COLOURS, SHAPES, Thing, box_of, field_of
 
-__all__ = ["BOX", "CENTRES", "CHANGE", "COLUMNS", "MOTION", "STEP", "Change", "Places", "changes", "places_of", "still"]
+__all__ = [
+    "ABSENT",
+    "BOX",
+    "CENTRES",
+    "CHANGE",
+    "COLUMNS",
+    "MOTION",
+    "NOBODY",
+    "PRESENCE",
+    "STEP",
+    "Change",
+    "Places",
+    "asked",
+    "changes",
+    "places_of",
+    "referent_of",
+    "still",
+]
 
 BOX, CENTRES, MOTION, CHANGE, COLUMNS = slice(0, 4), 4, slice(5, 7), 7, 8
+PRESENCE = 4
+NOBODY = (np.nan,) * 5
+ABSENT = (np.nan,) * 4 + (0.0,)
 STEP = 10.0
 """Pixels a frame that count as a motion of 1."""
 Places = NDArray[np.float32]
@@ -58,3 +78,29 @@ def changes(first: Sequence[Thing], second: Sequence[Thing]) -> dict[str, Change
     moved = {n: (after[n].x - before[n].x, after[n].y - before[n].y, 0.0) for n in before.keys() & after.keys()}
     came = dict.fromkeys(after.keys() - before.keys(), (0.0, 0.0, 1.0))
     return moved | came | dict.fromkeys(before.keys() - after.keys(), (0.0, 0.0, -1.0))
+
+
+def referent_of(thing: Thing, size: tuple[int, int]) -> tuple[float, ...]:
+    """x1, y1, x2, y2 of the thing that is asked for, in cells from the top left corner, and 1: it is there.
+
+    ABSENT stands for a thing that is not there, NOBODY for questions about no one thing.
+    """
+    return (*(side / CELL for side in box_of(thing, size)), 1.0)
+
+
+def asked(question: str) -> tuple[int, int]:
+    """The colour and the shape that a question names, as indices; their number for none; -100 for several.
+
+    >>> asked("How many red stars are there?"), asked("Count the things."), asked("A red star or a pink star?")
+    ((0, 3), (11, 8), (-100, 3))
+    """
+    words = [word.strip("?.,") for word in question.split()]
+    shapes = {f"{shape}{end}": i for i, shape in enumerate(SHAPES) for end in ("", "s", "es")}
+    return (
+        _only({[*COLOURS].index(word) for word in words if word in COLOURS}, len(COLOURS)),
+        _only({shapes[word] for word in words if word in shapes}, len(SHAPES)),
+    )
+
+
+def _only(found: set[int], none: int) -> int:
+    return none if not found else (found.pop() if len(found) == 1 else -100)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.tiny.places import Places, places_of
+from recipes.tiny.places import ABSENT, NOBODY, Places, places_of, referent_of
 from recipes.tiny.things import (
     COLOURS,
     NAMES,
@@ -53,6 +53,7 @@ class Scene(NamedTuple):
     answer: str
     cells: list[list[str]]
     places: Places
+    referent: tuple[float, ...]
 
 
 class Plan(NamedTuple):
@@ -187,4 +188,7 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
         paint(rng, ground, thing, texture=12 * difficulty if rng.random() < 0.3 * difficulty else 0.0)
     frame = weathered(rng, ground, difficulty * float(rng.random()))
     answer = plan.answer.replace("{box}", box_text(things[0], size)) if task == "box" else plan.answer
-    return Scene(frame, plan.question, answer, cells_of(things, size), places_of(things, size))
+    unnamed = ABSENT if task in ("absent", "present") else NOBODY
+    there = task not in ("count", "absent") and plan.answer != "no"
+    referent = referent_of(things[0], size) if there else unnamed
+    return Scene(frame, plan.question, answer, cells_of(things, size), places_of(things, size), referent)

@@ -42,8 +42,10 @@ SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112,
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
 BATCH_COST = 7000.0
 """Parameters, in thousands and counted for every token that they are applied to: about 0.3 s of one core."""
-TAPPED_LAYER = 1
-"""Index of the decoder layer after which visual tokens are asked where their things are."""
+EARLY, LATE = 1, 2
+"""Indices of the decoder layers after which the auxiliary head asks."""
+FIRST_TOKEN = 4.0
+"""How many later ones the first token of an answer counts for: it says yes or no, there or not, how many."""
 
 
 @dataclass
@@ -242,17 +244,17 @@ class Trainer:
 
 
 class Tap(threading.local):
-    """The output of a decoder layer, of the pass that the same thread ran last."""
-
-    hidden_TD: Tensor
+    """Outputs of decoder layers, by their index, of the pass that the same thread ran last."""
 
     def __init__(self, model: Qwen2VL) -> None:
-        if not model.model.layers[TAPPED_LAYER]._forward_hooks:
-            model.model.layers[TAPPED_LAYER].register_forward_hook(self._keep)
+        self.hidden_TD: dict[int, Tensor] = {}
+        for index in (EARLY, LATE):
+            if not model.model.layers[index]._forward_hooks:
+                model.model.layers[index].register_forward_hook(partial(self._keep, index))
 
-    def _keep(self, layer: nn.Module, given: tuple[object, ...], hidden_TD: Tensor) -> None:
+    def _keep(self, index: int, layer: nn.Module, given: tuple[object, ...], hidden_TD: Tensor) -> None:
         del layer, given
-        self.hidden_TD = hidden_TD
+        self.hidden_TD[index] = hidden_TD
 
 
 def vision_losses(
@@ -268,29 +270,23 @@ def vision_losses(
 def answer_losses(
     model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
 ) -> tuple[Tensor, dict[str, float]]:
-    """Stage 2: mean loss of the answers, plus the auxiliary one where cells are known.
-
-    Tokens count alike in print; elsewhere every answer does, or a box of 26 tokens would drown a yes or no.
-    """
+    """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
     logits_NV, targets_N, visual_MD, sample_N = answer_logits(model, batch)
-    loss = F.cross_entropy(logits_NV, targets_N, reduction="none")
-    loss = loss.mean() if kind_of(batch) == "line" else mean_over_samples(loss, sample_N)
+    loss_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
+    first_N = torch.cat([torch.ones(1, dtype=torch.bool), sample_N.diff() > 0])
+    weights_N = torch.where(first_N & (kind_of(batch) != "line"), FIRST_TOKEN, 1.0)
+    loss = (loss_N * weights_N).sum() / weights_N.sum()
     accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
-        answered = batch.labels_BL.flatten() != IGNORED
-        tapped = Tapped(tap.hidden_TD[visual.flatten()], tap.hidden_TD[answered])
+        start_B = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0][first_N]
+        early_TD, late_TD = tap.hidden_TD[EARLY], tap.hidden_TD[LATE]
+        tapped = Tapped(early_TD[visual.flatten()], early_TD[start_B], late_TD[start_B])
         extra, told = auxiliary.loss(visual_MD, batch, tapped)
         loss = loss + weight * extra
         figures |= told
     return loss, figures
-
-
-def mean_over_samples(loss_N: Tensor, sample_N: Tensor) -> Tensor:
-    """The mean over samples of each one's mean over its tokens; `sample_N` counts samples from 0 without a gap."""
-    tokens_B = torch.bincount(sample_N)
-    return (loss_N / tokens_B[sample_N]).sum() / len(tokens_B)
 
 
 def answer_logits(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:

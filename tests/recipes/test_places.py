@@ -1,5 +1,7 @@
 """Where things are, as the auxiliary head learns it, against the things themselves."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +10,9 @@ from hypothesis import strategies as st
 from recipes.tiny import clips, places
 from recipes.tiny.factory import make_sample
 from recipes.tiny.fonts import builtin_fonts
-from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, STEP, changes, places_of, still
+from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, STEP, asked, changes, places_of, still
 from recipes.tiny.scenes import PLANS
-from recipes.tiny.things import Thing, box_of
+from recipes.tiny.things import COLOURS, SHAPES, Thing, box_of
 
 FONTS = builtin_fonts()
 SQUARE = Thing("square", "red", 14, 14, 18)
@@ -90,3 +92,44 @@ def test_cells_without_things() -> None:
     assert np.isnan(table[:, BOX]).all()
     assert (table[:, CENTRES:] == 0).all()
     assert places.places_of([], (28, 84), {}) == pytest.approx(table, nan_ok=True)
+
+
+def test_the_referent_is_the_thing_asked_for() -> None:
+    for seed in range(30):
+        made = make_sample("box", split="train", seed=seed, difficulty=0.5, size=(112, 140), fonts=FONTS)
+        assert made.referent is not None
+        told = [int(number) for number in re.findall(r"\d+", made.answer)]
+        assert made.referent[4] == 1
+        in_picture = np.array(made.referent[:4]) * 1000 / (5, 4, 5, 4)
+        assert np.abs(in_picture.clip(0, 999) - told).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("task", "presence"), [("absent", 0), ("colour", 1), ("shape", 1), ("order", 1), ("change", 1)]
+)
+def test_presence(task: str, presence: int) -> None:
+    for seed in range(10):
+        made = make_sample(task, split="train", seed=seed, difficulty=0.5, size=(84, 84), fonts=FONTS)
+        assert made.referent is not None
+        assert made.referent[4] == presence
+        assert np.isfinite(made.referent[:4]).all() == bool(presence)
+
+
+def test_yes_means_that_it_is_there() -> None:
+    made = [make_sample("present", split="train", seed=seed, difficulty=0.5, fonts=FONTS) for seed in range(30)]
+    assert {(one.answer, one.referent and one.referent[4]) for one in made} == {("yes", 1.0), ("no", 0.0)}
+
+
+def test_counts_are_about_no_one_thing() -> None:
+    made = make_sample("count", split="train", seed=0, difficulty=0.5, fonts=FONTS)
+    assert made.referent is not None
+    assert np.isnan(made.referent).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([*PLANS]), st.integers(0, 2**32 - 1))
+def test_names_in_questions(task: str, seed: int) -> None:
+    made = make_sample(task, split="train", seed=seed, difficulty=0.5, fonts=FONTS)
+    colour, shape = asked(made.question)
+    assert ([*COLOURS, "things"][colour] in made.question) or colour == len(COLOURS)
+    assert ([*SHAPES, ""][shape]) in made.question
