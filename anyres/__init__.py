@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         CheckpointError,
         ContextLengthError,
         DownloadError,
+        GroundingError,
         MediaError,
         MessageError,
         MissingDependencyError,
@@ -40,18 +41,22 @@ if TYPE_CHECKING:
         NumericsError,
         OptionError,
     )
+    from anyres.grounding import Box, Grounding, Point, draw, parse_grounding
     from anyres.model_input import EncodedImage
 
 __all__ = [
     "Answer",
     "AnswerStream",
     "AnyresError",
+    "Box",
     "ChatModel",
     "CheckpointError",
     "ContextLengthError",
     "DownloadError",
     "EncodedImage",
     "GenerationOptions",
+    "Grounding",
+    "GroundingError",
     "ImagePart",
     "LocalChatModel",
     "MediaError",
@@ -62,20 +67,28 @@ __all__ = [
     "NumericsError",
     "OptionError",
     "Piece",
+    "Point",
     "Progress",
     "TextPart",
     "Timings",
     "TokenLogprob",
     "Usage",
     "VideoPart",
+    "draw",
     "load",
+    "parse_grounding",
 ]
 
 _ELSEWHERE = {
+    "Box": "anyres.grounding",
     "EncodedImage": "anyres.model_input",
+    "Grounding": "anyres.grounding",
     "LocalChatModel": "anyres.engine.engine",
+    "Point": "anyres.grounding",
     "Progress": "anyres.engine.runner",
+    "draw": "anyres.grounding",
     "load": "anyres.engine.engine",
+    "parse_grounding": "anyres.grounding",
 }
 
 

@@ -8,6 +8,7 @@
     ├── CheckpointError        a checkpoint is missing, damaged or of the wrong shape
     │   └── ModelNotFoundError no such model name or folder
     ├── DownloadError          a hub file cannot be fetched or does not match its checksum
+    ├── GroundingError         boxes in an answer are not well formed
     ├── MissingDependencyError an optional package is not installed
     └── NumericsError          activations became NaN or infinite
 
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointError",
     "ContextLengthError",
     "DownloadError",
+    "GroundingError",
     "MediaError",
     "MessageError",
     "MissingDependencyError",
@@ -75,6 +77,10 @@ class ModelNotFoundError(CheckpointError):
 
 class DownloadError(AnyresError):
     """A hub file cannot be fetched or does not match its checksum."""
+
+
+class GroundingError(AnyresError):
+    """Boxes or points in an answer are not well formed."""
 
 
 class MissingDependencyError(AnyresError):

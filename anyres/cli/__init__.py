@@ -1,4 +1,4 @@
-"""The command line: `anyres ask`, `inspect`, `verify`, `pull` and `models`."""
+"""The command line: `anyres ask`, `find`, `inspect`, `verify`, `pull` and `models`."""
 
 from anyres.cli.app import main
 

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from anyres.cli.ask import AskCommand, ask
+from anyres.cli.find import find
 from anyres.cli.inspect import inspect
 from anyres.cli.models import models
 from anyres.cli.pull import pull
@@ -38,6 +39,8 @@ The embedded checkpoint answers at once, without network; --model names a larger
 Examples:
 
     anyres ask receipt.jpg "What is the total?"
+
+    anyres find screenshot.png "the Save button" --draw found.png
 
     anyres inspect photo.jpg --draw grid.png
 
@@ -104,7 +107,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (inspect, verify, pull, models):
+for command in (find, inspect, verify, pull, models):
     app.command()(command)
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from anyres.chat import Message, Part
 from anyres.cli.options import MediaKnobs, sources
 from anyres.cli.patch_grid import draw_patch_grid
@@ -20,7 +22,7 @@ from anyres.processing.positions import visual_tokens
 from anyres.processing.processor import Processor
 from anyres.processing.sniff import VIDEOS, sniff
 
-__all__ = ["Item", "Report", "draw_items", "make_report"]
+__all__ = ["Item", "NamedBytes", "Report", "draw_items", "make_report", "save_picture"]
 
 _HEAD = 4096  # bytes that tell the format
 
@@ -52,7 +54,7 @@ class Report:
     processor: Processor
 
 
-class _NamedBytes(io.BytesIO):
+class NamedBytes(io.BytesIO):
     """A file in memory whose errors and notes call it by its name."""
 
     def __init__(self, name: str, data: bytes) -> None:
@@ -93,7 +95,11 @@ def draw_items(report: Report, path: Path) -> Path:
     """Writes the one item under its grid; OptionError when there are several, or the file cannot be written."""
     if len(report.visuals) != 1:
         raise OptionError("--draw", f"{len(report.visuals)} items", "one item at a time")
-    picture = draw_patch_grid(report.visuals[0], report.processor.image_config)
+    return save_picture(draw_patch_grid(report.visuals[0], report.processor.image_config), path)
+
+
+def save_picture(picture: Image.Image, path: Path) -> Path:
+    """Writes what `--draw` asks for; OptionError when the file cannot be written."""
     try:
         picture.save(path)
     except OSError as error:
@@ -110,7 +116,7 @@ def _kept(source: Any) -> Any:
     if isinstance(source, Path):
         return source
     name, data = read_bytes(source, kind="video", limits=DEFAULT_LIMITS)
-    return _NamedBytes(name if isinstance(source, str) else "stdin", data)
+    return NamedBytes(name if isinstance(source, str) else "stdin", data)
 
 
 def _is_clip(source: Any) -> bool:

@@ -32,6 +32,7 @@ from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.runner import Report, Runner
 from anyres.engine.sampler import Sampler
 from anyres.errors import ContextLengthError, OptionError
+from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
 from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
@@ -207,8 +208,12 @@ class LocalChatModel:
         resized_width: int | None = None,
         report: Report | None = None,
     ) -> EncodedImage:
-        """A picture through the vision encoder, to be asked about many times: it goes wherever a picture goes."""
+        """A picture through the vision encoder, to be asked about many times: it goes wherever a picture goes.
+
+        An ImagePart is taken as it is, with its own sizes.
+        """
         part = ImagePart(picture, min_pixels, max_pixels, resized_height, resized_width)
+        part = picture if isinstance(picture, ImagePart) else part
         (visual,) = self._prepared([Message("user", (part,))]).visuals
         (visual_MD,) = self._runner.encode([visual], report=report)
         return EncodedImage(
@@ -221,6 +226,38 @@ class LocalChatModel:
             note=visual.note,
             encoder=self.encoder_id,
         )
+
+    def find(
+        self,
+        picture: Any,
+        what: str,
+        *,
+        question: str = FIND_QUESTION,
+        options: GenerationOptions = AS_CHECKPOINT,
+        min_pixels: int | None = None,
+        max_pixels: PixelLimit = None,
+        resized_height: int | None = None,
+        resized_width: int | None = None,
+        report: Report | None = None,
+    ) -> list[Box]:
+        """Where something is in a picture, as `find(photo, "the Save button")`: boxes in pixels of the picture.
+
+        Pixels are those of the picture as it is, upright and not resized; `Box.to_stored` gives those of a file that is
+        turned by EXIF. [] where the answer names no box, as when the thing is not there; what of it cannot be read is
+        left out. `question` holds {} where the name goes. Raises OptionError for an empty name, and what `encode` does.
+        """
+        words = find_question(what, question)
+        seen = self.encode(
+            picture,
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+            resized_height=resized_height,
+            resized_width=resized_width,
+            report=report,
+        )
+        answer = self.ask(seen, words, options=options, report=report)
+        height, width = seen.original_size
+        return [box.to_pixels(width=width, height=height) for box in parse_grounding(answer.text).boxes]
 
     @cached_property
     def encoder_id(self) -> str:
