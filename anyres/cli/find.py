@@ -124,7 +124,6 @@ def _draw(source: Any, found: _Found, path: Path) -> Path:
     from anyres.processing.media import open_image
 
     picture = open_image(source).picture
-    picture.info.clear()  # it is upright already; its EXIF would turn it once more
     return save_picture(draw(picture, found.marks), path)
 
 

@@ -76,7 +76,10 @@ def open_picture(data: bytes, *, name: str, max_pixels: int) -> Image.Image:
 
 
 def upright_rgb(picture: Image.Image, *, name: str, max_pixels: int) -> Image.Image:
-    """Mode RGB, EXIF orientation applied, see-through parts on white; MediaError when the pixels do not decode."""
+    """Mode RGB, EXIF orientation applied, see-through parts on white; MediaError when the pixels do not decode.
+
+    The result carries no metadata: its orientation would turn it once more.
+    """
     _check_size(picture, name, max_pixels)
     try:
         with _quiet() if picture.format == "TIFF" else nullcontext():  # TIFF parses its tags once more
@@ -85,7 +88,9 @@ def upright_rgb(picture: Image.Image, *, name: str, max_pixels: int) -> Image.Im
         turned = _turn_upright(picture)
     except DECODER_ERRORS:
         raise MediaError(name, "the picture is cut off or damaged", _WHOLE) from None
-    return _to_rgb(turned, name)
+    rgb = _to_rgb(turned, name)
+    rgb.info.clear()
+    return rgb
 
 
 def picture_from_array(array: np.ndarray[Any, Any], *, name: str, max_pixels: int) -> Image.Image:

@@ -240,6 +240,16 @@ def test_exif_orientation_equals_the_upright_picture(orientation: int, container
     np.testing.assert_array_equal(pixels(data) > 127, upright > 127)
 
 
+def test_an_opened_picture_may_be_given_again() -> None:
+    picture = Image.new("RGB", (40, 20))
+    picture.getexif()[0x0112] = 6
+    data = encoded(picture, "JPEG", exif=picture.getexif())
+    once = open_image(data).picture
+    assert once.size == (20, 40)
+    assert open_image(once).picture.size == (20, 40)
+    assert picture.getexif()[0x0112] == 6, "what was given is left as it was"
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 700])
 def test_impossible_orientation_is_ignored(orientation: int) -> None:
     exif = Image.Exif()
