@@ -111,7 +111,7 @@ class AuxiliaryHead(nn.Module):
         colours, shapes = named.split((len(COLOURS) + 1, len(SHAPES) + 1), dim=-1)
         colour, shape, referent = batch.asked_B7[:, 0].long(), batch.asked_B7[:, 1].long(), batch.asked_B7[:, 2:]
         told = self.referent(self.late_norm(tapped.late_BD)).float()
-        known, there = referent[:, PRESENCE].isfinite(), referent[:, PRESENCE] == 1
+        known, there = referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
         losses = {"asked": 0.2 * (_cross_entropy(colours, colour) + _cross_entropy(shapes, shape))}
         if known.any():
             losses["there"] = F.binary_cross_entropy_with_logits(told[known, PRESENCE], referent[known, PRESENCE])

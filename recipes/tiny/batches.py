@@ -199,7 +199,7 @@ def _work(fresh: "mp.Queue[bytes]", difficulty: object, folder: Path, plans: tup
     rng = random.Random(seed)
     while True:
         level: float = difficulty.value  # type: ignore[attr-defined]
-        drawn = level * rng.random() ** 0.4
+        drawn = level * rng.random() ** 0.7
         plan, drawn_seed = rng.choice(plans), rng.getrandbits(48)
         batch = make_batch(plan, split="train", seed=drawn_seed, difficulty=drawn, tokenizer=tokenizer)
         # As bytes: tensors in a queue are handles of memory that is lost with the worker.

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.tiny import noise
-from recipes.tiny.places import MOTION, NOBODY, STEP, Places, changes, places_of, referent_of, still
+from recipes.tiny.places import ABSENT, MOTION, NOBODY, STEP, Places, changes, places_of, referent_of, still
 from recipes.tiny.things import CELL, NAMES, Rgb, Thing, background, cells_of, dressed, paint, placed, posed, spots
 
 CLIP_SIZES = ((84, 84), (112, 112))
@@ -38,6 +38,8 @@ class Clip(NamedTuple):
 
 Stage = list[list[Thing]]
 """The things seen in each frame."""
+SOMETHING = (*NOBODY[:4], 1.0)
+"""A referent that is there, but is not told where."""
 
 
 def pick(rng: np.random.Generator, options: tuple[str, ...]) -> str:
@@ -202,7 +204,14 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
     hardness = difficulty * float(rng.random()) ** 0.5
     if task == "moves" and rng.random() < 0.2 + 0.4 * difficulty:
         rough, question, answer, places = natural_moves(rng, size)
-        return Clip(filmed(rng, rough, max(0.3, hardness)), question, answer, [[] for _ in places], places, NOBODY)
+        return Clip(
+            filmed(rng, rough, max(0.3, hardness)),
+            question,
+            answer,
+            [[] for _ in places],
+            places,
+            SOMETHING if answer == "yes" else ABSENT,
+        )
     ground = background(rng, size, difficulty)
     stage, question, answer = STAGES[task](rng, ground, difficulty)
     painted = []
@@ -211,7 +220,10 @@ def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: t
         for thing in things:
             paint(rng, frame, thing)
         painted.append(frame)
-    named = referent_in(stage, question if task == "motion" else answer)
-    referent = referent_of(named, size) if named else NOBODY
+    if task == "moves":
+        referent = referent_of(stage[-1][-1], size) if answer == "yes" else ABSENT
+    else:
+        named = referent_in(stage, question if task == "motion" else answer)
+        referent = referent_of(named, size) if named else NOBODY
     frames = filmed(rng, painted, hardness)
     return Clip(frames, question, answer, pair_cells(stage, size), pair_places(stage, size), referent)

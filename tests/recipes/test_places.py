@@ -120,6 +120,17 @@ def test_yes_means_that_it_is_there() -> None:
     assert {(one.answer, one.referent and one.referent[4]) for one in made} == {("yes", 1.0), ("no", 0.0)}
 
 
+def test_what_moves_is_there_and_its_place_told_if_it_is_a_thing() -> None:
+    placed = 0
+    for seed in range(40):
+        made = make_sample("moves", split="train", seed=seed, difficulty=0.5, fonts=FONTS)
+        assert made.referent is not None
+        assert made.referent[4] == (made.answer == "yes")
+        assert made.answer == "yes" or np.isnan(made.referent[0])
+        placed += bool(np.isfinite(made.referent[:4]).all())
+    assert 4 < placed < 20
+
+
 def test_counts_are_about_no_one_thing() -> None:
     made = make_sample("count", split="train", seed=0, difficulty=0.5, fonts=FONTS)
     assert made.referent is not None
