@@ -1,0 +1,56 @@
+"""The tasks of version 0 as examples: a printed line, coloured shapes, and clips of four frames with them."""
+
+import numpy as np
+
+from recipes.tiny import clips, lines, scenes
+from recipes.tiny.assets import Assets
+from recipes.tiny.conversation import about_clip, about_pictures, pick
+from recipes.tiny.example import Dense, Example
+from recipes.tiny.fonts import FontSet
+
+__all__ = ["make_line", "make_shape_clip", "make_shapes"]
+
+LINE_QUESTIONS = ("Read the text.", "What does it say?", "What is written here?", "Read this line.",
+                  "Transcribe the text.")  # fmt: skip
+METRICS = {"count": "number", "box": "box"}
+
+
+def make_line(rng: np.random.Generator, *, split: str, difficulty: float, assets: Assets) -> Example:
+    """One printed line of Latin script to read."""
+    fonts = FontSet(train=assets.families("latin", "train"), held_out=assets.families("latin", "held_out"))
+    line = lines.make_line(rng, split=split, difficulty=difficulty, size=None, fonts=fonts)
+    dense = Dense(letters=tuple("".join(cell) for cell in line.cells))
+    turns = (pick(rng, LINE_QUESTIONS), line.text)
+    return about_pictures("line", [line.frame], turns, dense=[dense], metric="characters")
+
+
+def make_shapes(
+    rng: np.random.Generator,
+    *,
+    split: str,  # noqa: ARG001
+    difficulty: float,
+    assets: Assets,  # noqa: ARG001
+) -> Example:
+    """One question about a picture of coloured shapes, of all kinds of questions alike.
+
+    Shapes and colours are the same in both splits; only their arrangements differ.
+    """
+    task = pick(rng, tuple(scenes.PLANS))
+    scene = scenes.make_scene(rng, task=task, difficulty=difficulty, size=None)
+    dense = Dense(names=tuple(tuple(cell) for cell in scene.cells), places=scene.places)
+    turns = (scene.question, scene.answer)
+    return about_pictures(f"shape-{task}", [scene.frame], turns, dense=[dense], metric=METRICS.get(task, "exact"))
+
+
+def make_shape_clip(
+    rng: np.random.Generator,
+    *,
+    split: str,  # noqa: ARG001
+    difficulty: float,
+    assets: Assets,  # noqa: ARG001
+) -> Example:
+    """One question about a clip of four frames with coloured shapes, of all kinds of questions alike."""
+    task = pick(rng, tuple(clips.STAGES))
+    clip = clips.make_clip(rng, task=task, difficulty=difficulty, size=None)
+    dense = Dense(names=tuple(tuple(cell) for cell in clip.cells), places=clip.places)
+    return about_clip(f"shape-{task}", clip.frames, (clip.question, clip.answer), dense=dense)
