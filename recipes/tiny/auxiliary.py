@@ -18,16 +18,18 @@ Figures = dict[str, float]
 MOST_CENTRES = 2
 MOST_CELLS = 12
 """Rows or columns of a picture of things, less one."""
+PARTS = slice(5, 9)
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
 
 
 class Tapped(NamedTuple):
-    """Hidden states within the decoder: of the visual tokens, and where the answers begin, after an early layer; and
-    where the answers begin, after a later one."""
+    """Hidden states within the decoder: of the visual tokens, and where answers begin, after an early layer; where
+    each of the answers' tokens is told, after a later one; and the samples that these are of."""
 
     visual_MD: Tensor
     early_BD: Tensor
-    late_BD: Tensor
+    late_ND: Tensor
+    sample_N: Tensor
 
 
 class AuxiliaryHead(nn.Module):
@@ -37,7 +39,8 @@ class AuxiliaryHead(nn.Module):
     things, the box, the number of centres and the motion. All these are told from the vision encoder's output. Where
     a cell lies in the picture, only the decoder can know: its visual tokens tell the box measured from the top left
     corner (of what comes after them they know nothing, so not in parts of the picture). Where the answer begins, an
-    early layer tells the picture's rows and columns and what the question names, a later one where that is, if it is.
+    early layer tells the picture's rows and columns and what the question names. A later one tells for each token of
+    the answer whether that is there, and where: from the corner in cells, and in parts of the picture.
     """
 
     def __init__(self, width: int) -> None:
@@ -51,7 +54,7 @@ class AuxiliaryHead(nn.Module):
         self.sizes = nn.Linear(width, 2 * MOST_CELLS)
         self.asked = nn.Linear(width, len(COLOURS) + 1 + len(SHAPES) + 1)
         self.late_norm = nn.LayerNorm(width)
-        self.referent = nn.Linear(width, 5)
+        self.referent = nn.Linear(width, 9)
 
     def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
@@ -109,14 +112,20 @@ class AuxiliaryHead(nn.Module):
     def _question_losses(self, tapped: Tapped, batch: Batch) -> dict[str, Tensor]:
         named = self.asked(self.decoder_norm(tapped.early_BD)).float()
         colours, shapes = named.split((len(COLOURS) + 1, len(SHAPES) + 1), dim=-1)
-        colour, shape, referent = batch.asked_B7[:, 0].long(), batch.asked_B7[:, 1].long(), batch.asked_B7[:, 2:]
-        told = self.referent(self.late_norm(tapped.late_BD)).float()
+        losses = {
+            "asked": 0.2 * _cross_entropy(colours, batch.asked_B7[:, 0].long())
+            + 0.2 * _cross_entropy(shapes, batch.asked_B7[:, 1].long())
+        }
+        referent = batch.asked_B7[tapped.sample_N, 2:]
+        told = self.referent(self.late_norm(tapped.late_ND)).float()
         known, there = referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
-        losses = {"asked": 0.2 * (_cross_entropy(colours, colour) + _cross_entropy(shapes, shape))}
         if known.any():
             losses["there"] = F.binary_cross_entropy_with_logits(told[known, PRESENCE], referent[known, PRESENCE])
         if there.any():
-            losses["referent"] = 0.5 * F.smooth_l1_loss(told[there, BOX], referent[there, BOX], beta=0.1)
+            box = referent[there, BOX]
+            size = torch.tensor([batch.grid[2], batch.grid[1]] * 2) / 2
+            losses["referent"] = 0.5 * F.smooth_l1_loss(told[there, BOX], box, beta=0.1)
+            losses["parts"] = 2 * F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
 
 

@@ -280,9 +280,9 @@ def answer_losses(
     figures = {"loss": loss.item(), "tokens": accuracy}
     if batch.cells_MS is not None:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
-        start_B = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0][first_N]
+        told_N = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0]
         early_TD, late_TD = tap.hidden_TD[EARLY], tap.hidden_TD[LATE]
-        tapped = Tapped(early_TD[visual.flatten()], early_TD[start_B], late_TD[start_B])
+        tapped = Tapped(early_TD[visual.flatten()], early_TD[told_N[first_N]], late_TD[told_N], sample_N)
         extra, told = auxiliary.loss(visual_MD, batch, tapped)
         loss = loss + weight * extra
         figures |= told

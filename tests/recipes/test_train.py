@@ -3,6 +3,7 @@
 import argparse
 import csv
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Toke
     )
     wanted = {
         "line": {"order"},
-        "box": {"box", "centres", "absolute", "size", "asked", "there", "referent"},
+        "box": {"box", "centres", "absolute", "size", "asked", "there", "referent", "parts"},
         "motion": {"motion", "referent"},
     }
     assert wanted[task] <= seen.keys()
@@ -112,16 +113,38 @@ def test_the_box_in_the_whole_picture(tokenizer: Tokenizer) -> None:
     boxes = batch.places_MX[:, :4] + middle
     assert float(boxes[boxes.isfinite()].min()) >= 0
     assert float(boxes[boxes.isfinite()].max()) <= 3
-    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4), torch.zeros(5, 4)), batch)
+    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4), torch.zeros(5, 4), torch.arange(5)), batch)
     assert {name: float(value.detach()) for name, value in right.items()} == pytest.approx(
         {"absolute": 0.0, "size": 0.0}, abs=1e-6
     )
     assert (
         float(
-            head._position_losses(Tapped(boxes + 0.3, torch.zeros(5, 4), torch.zeros(5, 4)), batch)["absolute"].detach()
+            head._position_losses(Tapped(boxes + 0.3, torch.zeros(5, 4), torch.zeros(5, 4), torch.arange(5)), batch)[
+                "absolute"
+            ].detach()
         )
         > 0.1
     )
+
+
+def test_the_referent_in_cells_and_in_parts(tokenizer: Tokenizer) -> None:
+    """A head that tells the box of the answer has no loss, in every token of it."""
+    batch = batch_of("box", tokenizer)
+    head = AuxiliaryHead(9)
+    head.late_norm, head.referent = torch.nn.Identity(), torch.nn.Identity()  # type: ignore[assignment]
+    told_B9 = torch.stack([
+        torch.tensor([*(float(n) * 3 / 1000 for n in numbers), 100.0, *(float(n) / 1000 for n in numbers)])
+        for numbers in (re.findall(r"\d+", answer) for answer in batch.answers)
+    ])  # fmt: skip
+    sample_N = torch.tensor([0, 0, 1, 2, 2])
+    right = head._question_losses(Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N], sample_N), batch)
+    assert float(right["referent"].detach()) < 1e-4
+    assert float(right["parts"].detach()) < 1e-4
+    assert float(right["there"].detach()) < 1e-4
+    wrong = head._question_losses(
+        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N.flip(0)], sample_N), batch
+    )
+    assert float(wrong["parts"].detach()) > 0.01
 
 
 def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
