@@ -7,6 +7,7 @@
     ├── ContextLengthError     the prompt does not fit into the model's context
     ├── CheckpointError        a checkpoint is missing, damaged or of the wrong shape
     │   └── ModelNotFoundError no such model name or folder
+    ├── DatasetError           a row of training data is damaged, or too many are
     ├── DownloadError          a hub file cannot be fetched or does not match its checksum
     ├── GroundingError         boxes in an answer are not well formed
     ├── MissingDependencyError an optional package is not installed
@@ -20,6 +21,7 @@ __all__ = [
     "AnyresError",
     "CheckpointError",
     "ContextLengthError",
+    "DatasetError",
     "DownloadError",
     "GroundingError",
     "MediaError",
@@ -73,6 +75,10 @@ class CheckpointError(AnyresError):
 
 class ModelNotFoundError(CheckpointError):
     """No such model name or folder."""
+
+
+class DatasetError(AnyresError):
+    """A row of training data is damaged, or too many are."""
 
 
 class DownloadError(AnyresError):

@@ -23,6 +23,7 @@ from anyres.cli.inspect import inspect
 from anyres.cli.models import models
 from anyres.cli.pull import pull
 from anyres.cli.terminal import complain, drop_stdout, write, write_line
+from anyres.cli.train import train
 from anyres.cli.verify import verify
 from anyres.errors import AnyresError
 
@@ -107,7 +108,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models):
+for command in (find, inspect, verify, pull, models, train):
     app.command()(command)
 
 

@@ -2,7 +2,7 @@
 rows, so what a run learns from does not depend on how many workers there are.
 
 A worker that is killed (out of memory, a decoder that crashes) is started again; the row it was at is tried once more
-and then left out. A worker that ends by itself has met a bug, and so does the run.
+and then left out. A worker that ends by itself has met a bug, and the run ends too.
 """
 
 import itertools
@@ -14,9 +14,11 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
 
 import torch
 
+from anyres.errors import AnyresError
 from anyres.training.preparing import Preparer, Recipe, Rejected
 from anyres.training.supervision import TrainingSample
 
@@ -26,6 +28,7 @@ DEPTH = 8
 """Rows that each worker is ahead of the trainer."""
 NICENESS = 5  # beside a trainer on the same cores: at equal priority workers halve its speed
 TRIES = 2
+ENDING_S = 10.0
 
 
 class Workers:
@@ -58,7 +61,10 @@ class Workers:
             for one in self._workers:
                 if one.connection in ready:
                     one.receive()
-        return worker.answers.popleft()
+        answer = worker.answers.popleft()
+        if isinstance(answer, AnyresError):
+            raise answer
+        return answer
 
 
 class _Worker:
@@ -66,11 +72,11 @@ class _Worker:
         self._recipe = recipe
         self._asked: deque[int] = deque()
         self._deaths: Counter[int] = Counter()
-        self.answers: deque[TrainingSample | Rejected] = deque()
+        self.answers: deque[TrainingSample | Rejected | AnyresError] = deque()
         self._start()
 
     def _start(self) -> None:
-        context = mp.get_context("spawn")
+        context = _context()
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, self._recipe), daemon=True)
         self._process.start()
@@ -99,6 +105,7 @@ class _Worker:
             self.connection.send_bytes(row.to_bytes(8))
 
     def _bury(self) -> None:
+        self._process.join(ENDING_S)  # its pipe is closed: it is about to end, and its exit code tells why
         self.end()
         code, row = self._process.exitcode, self._asked[0]
         if code is not None and code >= 0:
@@ -110,6 +117,16 @@ class _Worker:
         self._start()
         for waiting in self._asked:
             self._send(waiting)
+
+
+def _context() -> ForkServerContext | SpawnContext:
+    """Workers are forked from a server that has loaded all modules and no threads or GPU; where there is no such thing
+    they are started from nothing, which takes seconds each."""
+    if "forkserver" not in mp.get_all_start_methods():
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _work(connection: Connection, recipe: Recipe) -> None:
@@ -124,6 +141,14 @@ def _work(connection: Connection, recipe: Recipe) -> None:
         except EOFError:
             return
         try:
-            connection.send_bytes(pickle.dumps(prepare(row), protocol=5))
+            connection.send_bytes(pickle.dumps(_prepared(prepare, row), protocol=5))
         except BrokenPipeError:
             return
+
+
+def _prepared(prepare: Preparer, row: int) -> TrainingSample | Rejected | AnyresError:
+    """An error that is not the row's fault, as a missing package, is for the trainer to raise."""
+    try:
+        return prepare(row)
+    except AnyresError as error:
+        return error

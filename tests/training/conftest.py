@@ -41,7 +41,11 @@ class Squares:
         height, width = (int(side) for side in rng.choice(self.sizes, 2))
         picture = np.clip(np.array(COLOURS[colour]) + rng.integers(-20, 20, (height, width, 3)), 0, 255)
         parts = [ImagePart(picture.astype(np.uint8)), TextPart("Colour?")]
-        return TrainingExample(f"square{index}", (Message("system", ""), Message("user", parts), Message("assistant", colour)), extras=index)
+        return TrainingExample(
+            f"square{index}",
+            (Message("system", ""), Message("user", parts), Message("assistant", colour)),
+            extras=index,
+        )
 
 
 def mixed_examples() -> list[TrainingExample]:
