@@ -3,8 +3,6 @@
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -14,6 +12,7 @@ from PIL import Image, ImageDraw
 from anyres.chat import ImagePart, Message, TextPart
 from recipes.tiny.example import Dense, Example
 from recipes.tiny.fonts import Face
+from recipes.tiny.scan import scanned
 
 CELL = 28
 """Pixels of one visual token, in both directions."""
@@ -143,8 +142,9 @@ class Paper:
         frame = np.array(self.image)
         corners = [corner for word in self.words for corner in corners_of(word.box)]
         points = np.array([*corners, *((letter.x, letter.y) for letter in self.letters)], dtype=np.float64)
-        if rng is not None and len(points) and find_spec("recipes.tiny.scan") is not None:
-            frame, points = import_module("recipes.tiny.scan").scanned(rng, frame, points, hardness)
+        points = points.reshape(-1, 2)
+        if rng is not None:
+            frame, points = scanned(rng, frame, points, hardness)
         boxes = points[: len(corners)].reshape(-1, 4, 2)
         words = tuple(
             Word(word.text, (*box.min(axis=0).tolist(), *box.max(axis=0).tolist()))
