@@ -75,7 +75,8 @@ def dense_of(
         most = np.arange(cells) == covers.argmax()
         for cell in np.flatnonzero((covers >= LEAST_NAMED) | most):
             names[cell].append((-float(covers[cell]), region.name))
-        place(table, region, (covers >= LEAST_PLACED) | most, size, changed)
+        least = 1e-6 if region == asked else LEAST_PLACED
+        place(table, region, (covers >= least) | most, size, changed)
     told = tuple(tuple(dict.fromkeys(name for _, name in sorted(cell)))[:SLOTS] for cell in names)
     return Dense(letters=letters, names=told, places=table)
 
