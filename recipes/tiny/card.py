@@ -5,11 +5,14 @@ blind one: the same questions about grey pictures of the same size, and the comm
 """
 
 import argparse
+import itertools
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,11 @@ from PIL import Image
 
 import anyres
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart, VideoPart
+from recipes.tiny.corpus import corpus
 from recipes.tiny.factory import Sample, make_sample
 
 BOX = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
+LETTERS = re.compile(r"[^\W\d_]+")
 FIRST_SEED = 5_000_000  # far from those that training drew for its own validation
 
 
@@ -34,11 +39,15 @@ class Row:
     metric: str
     target: float | None
     any_size: bool = False
+    natural: bool = False
+    """Only words of the corpus and figures, no codes and made-up words."""
 
 
 ROWS = (
     Row("large print (about 17 px a character and more): characters", ("line",), 0.4, "characters", 0.97),
     Row("large print: whole line", ("line",), 0.4, "exact", 0.85),
+    Row("large print, words and figures only: characters", ("line",), 0.4, "characters", 0.97, natural=True),
+    Row("large print, words and figures only: whole line", ("line",), 0.4, "exact", 0.85, natural=True),
     Row("print of 10-17 px a character, all kinds of noise: characters", ("line",), 1.0, "characters", 0.97),
     Row("print of 10-17 px a character, all kinds of noise: whole line", ("line",), 1.0, "exact", 0.85),
     Row("the same in pictures of any size: characters", ("line",), 1.0, "characters", None, any_size=True),
@@ -69,7 +78,7 @@ def main() -> None:
 
 def measure(model: anyres.LocalChatModel, row: Row, count: int) -> dict[str, object]:
     """The row's figure, and the blind ones."""
-    samples = [sample_of(row, FIRST_SEED + i) for i in range(count)]
+    samples = list(islice(samples_of(row), count))
     score = METRICS[row.metric]
     figure = score(answers(model, samples), samples)
     grey = [Sample(s.task, tuple(np.full_like(f, 128) for f in s.frames), s.question, s.answer, None) for s in samples]
@@ -83,6 +92,30 @@ def measure(model: anyres.LocalChatModel, row: Row, count: int) -> dict[str, obj
         "blind": round(blind, 4),
         "commonest": round(common, 4),
     }
+
+
+def samples_of(row: Row) -> Iterator[Sample]:
+    """Held-out samples without end."""
+    for seed in itertools.count(FIRST_SEED):
+        sample = sample_of(row, seed)
+        if not row.natural or is_natural(sample.answer):
+            yield sample
+
+
+def is_natural(text: str) -> bool:
+    """Whether all of its runs of letters are words of the held-out corpus, and none touches a digit.
+
+    >>> is_natural("Total: $73,047.8"), is_natural("1bF-90bAAF"), is_natural("obywko")
+    (True, False, False)
+    """
+    return not re.search(r"[^\W\d_]\d|\d[^\W\d_]", text) and known_words() >= set(LETTERS.findall(text.lower()))
+
+
+@lru_cache(maxsize=1)
+def known_words() -> frozenset[str]:
+    """The words of the held-out documents and dictionary, in lower case."""
+    held_out = corpus("held_out")
+    return frozenset(LETTERS.findall(" ".join([*held_out.words, *held_out.paragraphs]).lower()))
 
 
 def sample_of(row: Row, seed: int) -> Sample:

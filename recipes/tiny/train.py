@@ -36,7 +36,8 @@ from recipes.tiny.muon import Muon
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
-SCENES = ("colour", "shape", "count", "box", "absent", "present")
+SCENES = ("colour", "shape", "count", "count", "box", "box", "box", "box", "absent", "present")
+"""Tasks of a scene, the harder ones more often."""
 CLIPS = ("order", "motion", "change", "moves")
 SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
@@ -318,8 +319,9 @@ def plans() -> list[Plan]:
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(3)]
-    shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(5)]
+    shapes += [(LINES, (84, 28 * n), 1) for n in (4, 6, 8, 10, 12)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(4)]
+    shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(3)]
     return [_plan(*shape) for shape in shapes]
 
 
@@ -336,7 +338,7 @@ def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
         "line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (6, 10, 14)], 1.0),
         "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (8, 16)], 0.4),
         "large_line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (8, 16, 24)], 0.4),
-        **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in SCENES},
+        **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in sorted(set(SCENES))},
         **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in CLIPS},
     }
     return {
