@@ -62,8 +62,8 @@ def plot(axes: Any, chart: Chart, look: Look) -> None:
         for name, x, y in zip(chart.categories, chart.xs, chart.values[0], strict=True):
             axes.annotate(name, (x, y), textcoords="offset points", xytext=(4, 4))
         axes.grid(True)
-        axes.set_xlim(left=0)
-        axes.set_ylim(bottom=0)
+        axes.set_xlim(0, max(chart.xs) * 1.12)
+        axes.set_ylim(0, max(chart.values[0]) * 1.12)
     else:
         plot_series(axes, chart, look, places)
     if chart.title:
@@ -92,9 +92,11 @@ def plot_series(axes: Any, chart: Chart, look: Look, places: Any) -> None:
         axes.invert_yaxis()
     else:
         axes.set_xticks(places, chart.categories)
-    (axes.set_xlim if lying else axes.set_ylim)(0, max(value for row in chart.values for value in row) * 1.15)
-    if len(chart.series) > 1:
-        axes.legend()
+    most = max(value for row in chart.values for value in row)
+    several = len(chart.series) > 1
+    (axes.set_xlim if lying else axes.set_ylim)(0, most * (1.4 if several else 1.15))  # the legend hides no mark
+    if several:
+        axes.legend(loc="upper right", ncols=1 if lying else len(chart.series))
     if look.grid:
         axes.grid(True, axis="x" if lying else "y")
         axes.set_axisbelow(True)
