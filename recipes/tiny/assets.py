@@ -24,7 +24,7 @@ from recipes.tiny.fonts import Face, builtin_fonts, system_fonts
 __all__ = ["FOLDER", "LANGUAGES", "SCRIPTS", "SPLITS", "Assets", "Block", "Document", "PackedFace", "script_of"]
 
 FOLDER = Path(__file__).parent / "assets"
-FONTS, TEXTS, COMMITTED_TEXTS = "fonts.zip", "words.txt.xz", "texts.txt.xz"
+FONTS, INDEX, TEXTS, COMMITTED_TEXTS = "fonts.zip", "index.tsv", "words.txt.xz", "texts.txt.xz"
 SPLITS = ("train", "held_out")
 SCRIPTS = (
     "latin", "cyrillic", "greek", "han", "kana", "hangul", "arabic", "handwriting", "mono", "receipt",
@@ -42,7 +42,7 @@ INSTALLED = {
     "handwriting": ("comic neue", "chancery"),
 }
 """The families of recipes/tiny/fonts.py that stand in for a pack's."""
-SENTENCE = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])")
+SENTENCE = re.compile(r"(?<=\D[.!?…])\s+|(?<=[。！？])")
 Families = tuple[tuple[Face, ...], ...]
 
 
@@ -181,18 +181,18 @@ def draws(path: Path | None, char: str) -> bool:
 
 
 def packed_faces(pack: Path) -> dict[tuple[str, str], Families]:
-    """The faces of a font pack; its members are named `split/script/family/name.ttf`, and `name` may end in `~`.
+    """The faces of a font pack by its index; Arabic is left out where Pillow cannot join letters.
 
-    The mark says that the face is slanted or fancy. Arabic is left out where Pillow cannot join letters.
+    A line of the index is `split<TAB>scripts, by commas<TAB>family<TAB>name<TAB>1 if plain<TAB>file`.
     """
     root = unpacked(pack)
     grouped: dict[tuple[str, str], dict[str, list[Face]]] = {}
-    for path in sorted(root.rglob("*.[ot]tf")):
-        split, script, family = path.relative_to(root).parts[:3]
-        if script == "arabic" and not features.check("raqm"):
-            continue
-        face = PackedFace(path.stem.rstrip("~"), family, path, not path.stem.endswith("~"), script == "arabic")
-        grouped.setdefault((script, split), {}).setdefault(family, []).append(face)
+    for line in (root / INDEX).read_text(encoding="utf-8").split("\n"):
+        split, scripts, family, name, plain, file = line.split("\t")
+        for script in scripts.split(","):
+            if script != "arabic" or features.check("raqm"):
+                face = PackedFace(name, family, root / file, plain == "1", script == "arabic")
+                grouped.setdefault((script, split), {}).setdefault(family, []).append(face)
     return {key: tuple(tuple(faces) for faces in families.values()) for key, families in grouped.items()}
 
 

@@ -1,5 +1,6 @@
 """Assets: what the factory prints with, from packs and without them."""
 
+import io
 import lzma
 import tempfile
 import zipfile
@@ -11,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ImageFont
 
-from anyres.errors import MissingDependencyError, OptionError
+from anyres.errors import DownloadError, MissingDependencyError, OptionError
 from recipes.tiny import assets, fonts
+from recipes.tiny import pack as packing
 from recipes.tiny.assets import LANGUAGES, SCRIPTS, SPLITS, Assets, Block, PackedFace, script_of, sentences_of
+from recipes.tiny.font_sources import designs, packages
+from recipes.tiny.pack_fonts import charset, rows
+from recipes.tiny.pack_words import Page, Piece, is_written_in, kept, without_shared
+from recipes.tiny.packages import Package, cached
 
 LINES = (
     "train\ten\tgnome/a\ttitle\tConnect a mouse",
@@ -22,6 +28,12 @@ LINES = (
     "train\tzh\tgnome/a\tparagraph\t按下按钮。然后等待。",
     "train\tde\t\tname\tAnna Müller",
     "held_out\tde\t\tname\tKarl Weiß",
+)
+FACES = (
+    ("train", "latin,mono", "round", "Round-Regular", "1", "Round-Regular.ttf"),
+    ("train", "latin", "round", "Round-Italic", "0", "Round-Regular.ttf"),
+    ("held_out", "latin", "square", "Square", "1", "Round-Regular.ttf"),
+    ("train", "arabic", "naskh", "Naskh", "1", "Round-Regular.ttf"),
 )
 
 
@@ -35,10 +47,8 @@ def pack(folder: Path, font: bytes) -> Assets:
     """A folder with small packs, opened."""
     (folder / assets.TEXTS).write_bytes(lzma.compress("\n".join(LINES).encode()))
     with zipfile.ZipFile(folder / assets.FONTS, "w") as members:
-        members.writestr("train/latin/round/Round-Regular.ttf", font)
-        members.writestr("train/latin/round/Round-Italic~.ttf", font)
-        members.writestr("held_out/latin/square/Square.ttf", font)
-        members.writestr("train/arabic/naskh/Naskh.ttf", font)
+        members.writestr("Round-Regular.ttf", font)
+        members.writestr(assets.INDEX, "\n".join("\t".join(face) for face in FACES))
     return Assets.open(folder)
 
 
@@ -46,8 +56,8 @@ def some_font() -> bytes:
     """The bytes of the face built into Pillow."""
     font = ImageFont.load_default(20)
     assert isinstance(font, ImageFont.FreeTypeFont)
-    font.path.seek(0)
-    return bytes(font.path.read())
+    assert isinstance(font.path, io.BytesIO)
+    return font.path.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +145,7 @@ def test_packed_faces_are_grouped_by_design(packed: Assets) -> None:
         ("Round-Italic", "round", False),
     }
     assert packed.families("latin", "held_out")[0][0].family == "square"
+    assert [face.name for family in packed.families("mono", "train") for face in family] == ["Round-Regular"]
     assert packed.families("han", "train") == ()
 
 
@@ -179,3 +190,98 @@ def test_sentences_lose_nothing_but_blanks_and_repetitions(texts: list[str]) -> 
         for word in text.split():
             if len(word) > 1 and not set(word) & set(".!?。"):
                 assert any(word in part for part in found)
+
+
+# ---- building the packs ----
+
+
+def test_the_manifest_tells_size_and_checksum(tmp_path: Path) -> None:
+    (tmp_path / "a.xz").write_bytes(b"12345")
+    (tmp_path / "notes.txt").write_bytes(b"no pack")
+    assert packing.manifest(tmp_path) == {
+        "a.xz": {"bytes": 5, "sha256": "5994471abb01112afcc18159f6cc74b4f511b99806da59b3caf5a9c173cacfc5"}
+    }
+
+
+def test_packs_that_are_too_large_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.xz").write_bytes(b"12345")
+    packing.build((), tmp_path)
+    assert (tmp_path / packing.MANIFEST).is_file()
+    monkeypatch.setattr(packing, "MOST_BYTES", 4)
+    with pytest.raises(OptionError, match="5 bytes of packs; allowed: at most 4"):
+        packing.build((), tmp_path)
+
+
+def test_an_unknown_part_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="songs"):
+        packing.build(("songs",), tmp_path)
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path) -> None:
+    package = Package("npm", "@a/b", "1.0", "0" * 64)
+    (tmp_path / package.file).write_bytes(b"something else")
+    with pytest.raises(DownloadError, match="sha256"):
+        cached(package, tmp_path)
+
+
+def test_every_script_has_designs_in_both_splits_and_every_package_a_checksum() -> None:
+    known = designs()
+    for script in SCRIPTS:
+        assert {design.split for design in known if script in design.scripts} == set(SPLITS)
+    assert len({design.name for design in known}) == len(known)
+    pinned = {package.name: package for package in packages("font_packages.tsv")}
+    assert {file.partition(":")[0] for design in known for file in design.files} <= set(pinned)
+    assert all(len(package.sha256) == 64 for package in pinned.values())
+
+
+def test_characters_of_the_scripts() -> None:
+    assert len(rows("gb2312", 16, 55)) == 3755, "level 1 of GB 2312"
+    assert set("你好，Linux 2024。") <= charset(("han",))
+    assert "你" not in charset(("latin",))
+    assert set("ありがとう漢字カナ") <= charset(("kana",))
+    assert set("한글") <= charset(("hangul",))
+    assert set("Ωλ Жя ế €") <= charset(("latin",))
+
+
+@pytest.mark.parametrize(
+    ("text", "script", "is_in"),
+    [
+        ("打开 GNOME", "han", True),
+        ("Press Ctrl", "han", False),
+        ("Нажмите OK", "cyrillic", True),
+        ("123", "latin", False),
+    ],
+)
+def test_untranslated_texts_are_known(text: str, script: str, is_in: bool) -> None:
+    assert is_written_in(text, script) is is_in
+
+
+def test_texts_that_cannot_be_drawn_or_are_english_still_are_left_out() -> None:
+    pieces = [
+        Piece("a", "en", "paragraph", "Press  the\n key"),
+        Piece("a", "de", "paragraph", "Press the key"),
+        Piece("a", "de", "paragraph", "Drücke die Taste"),
+        Piece("a", "de", "paragraph", "Drücke 键"),
+        Piece("", "de", "word", "Taste"),
+    ]
+    assert [piece.text for piece in kept(pieces)] == ["Press the key", "Drücke die Taste", "Taste"]
+
+
+def test_held_out_texts_that_training_has_are_left_out() -> None:
+    documents = [Piece(f"doc{number}", "en", "paragraph", "The same text.") for number in range(30)]
+    lines = without_shared(
+        [*documents, *(Piece(f"doc{number}", "en", "item", f"Text {number}") for number in range(30))]
+    )
+    assert sum("The same text." in line for line in lines) == 1
+    assert {line.split("\t")[0] for line in lines} == {"train", "held_out"}
+
+
+def test_a_handbook_page_becomes_blocks() -> None:
+    page = Page()
+    page.feed(
+        '<h2 class="title">A <code>b</code></h2><div class="para">One <b>two</b></div>'
+        "<ul><li><div class='para'>Three</div></li></ul><pre>no</pre><p>Four</p> none"
+    )
+    assert [(kind, text) for kind, text in page.found if text] == [
+        ("heading", "A b"), ("paragraph", "One two"), ("item", "Three"), ("paragraph", "Four"),
+    ]  # fmt: skip
