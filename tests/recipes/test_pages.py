@@ -1,0 +1,206 @@
+"""Pages: everything asked is on the page, where it is said to be."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anyres.chat import ImagePart, TextPart
+from anyres.grounding import parse_grounding
+from recipes.tiny import assets as packs
+from recipes.tiny import layout, pages
+from recipes.tiny.assets import Assets, Block
+from recipes.tiny.example import Example
+from recipes.tiny.fonts import builtin_fonts
+from recipes.tiny.paper import Paper, Pen, theme
+
+few = settings(max_examples=20, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+levels = st.floats(0, 1)
+FACE = builtin_fonts().train[0][0]
+STYLE = layout.Style(
+    body=FACE, bold=FACE, em=16, heading=22, leading=1.4, measure=200, columns=1, margin=10, gap=6, indent=12,
+    justified=False, centred=False, coloured=False, close=False,
+)  # fmt: skip
+BLOCKS = (
+    Block("heading", "How to read"),
+    Block("paragraph", "Open the book and look at the first page; then read it slowly, word by word."),
+    Block("item", "1. Turn the page."),
+)
+
+
+@pytest.fixture(scope="module")
+def plain() -> Assets:
+    """What is committed and installed."""
+    return Assets.open(packs.FOLDER.parent)
+
+
+def made(assets: Assets, seed: int, difficulty: float, split: str = "train") -> Example:
+    """A sample of a seed of its own."""
+    return pages.make_page(np.random.default_rng(seed), split=split, difficulty=difficulty, assets=assets)
+
+
+def picture(example: Example) -> np.ndarray:
+    """Its only picture."""
+    part = example.messages[0].parts[0]
+    assert isinstance(part, ImagePart)
+    assert isinstance(part.image, np.ndarray)
+    return part.image
+
+
+def question(example: Example) -> str:
+    """What is asked."""
+    part = example.messages[0].parts[1]
+    assert isinstance(part, TextPart)
+    return part.text
+
+
+def letters(example: Example) -> str:
+    """All letters of the page, cell by cell."""
+    (dense,) = example.dense
+    assert dense is not None
+    assert dense.letters is not None
+    return "".join(dense.letters)
+
+
+@few
+@given(seeds, levels, st.sampled_from(("train", "held_out")))
+def test_every_page_is_well_formed_and_repeats_itself(plain: Assets, seed: int, difficulty: float, split: str) -> None:
+    example, again = made(plain, seed, difficulty, split), made(plain, seed, difficulty, split)
+    assert (example.answer, question(example)) == (again.answer, question(again))
+    assert np.array_equal(picture(example), picture(again))
+    height, width, _ = picture(example).shape
+    assert (height % 28, width % 28) == (0, 0)
+    assert height * width // 784 <= 1300
+    assert example.task in pages.TASKS
+    assert example.answer
+
+
+@few
+@given(seeds, levels)
+def test_what_is_read_is_on_the_page(plain: Assets, seed: int, difficulty: float) -> None:
+    example = made(plain, seed, difficulty)
+    if example.task == "page":
+        assert sorted(letters(example)) == sorted("".join(example.answer.split()))
+    elif example.metric == "characters":
+        assert not set("".join(example.answer.split())) - set(letters(example))
+
+
+@few
+@given(seeds, levels)
+def test_a_box_holds_the_text_that_is_searched(plain: Assets, seed: int, difficulty: float) -> None:
+    tries = (made(plain, seed + number, difficulty) for number in range(100))
+    example = next(one for one in tries if one.task == "page-find" and one.metric == "box")
+    height, width, _ = picture(example).shape
+    (box,) = parse_grounding(example.answer).boxes
+    assert box.label in question(example)
+    low = box.to_pixels(width=width, height=height)
+    assert low.x2 > low.x1
+    assert low.y2 > low.y1
+    (dense,) = example.dense
+    assert dense is not None
+    assert dense.letters is not None
+    columns = width // 28
+    inside = "".join(
+        cell
+        for index, cell in enumerate(dense.letters)
+        if low.x1 - 28 < index % columns * 28 < low.x2 and low.y1 - 28 < index // columns * 28 < low.y2
+    )
+    assert not set(box.label.replace(" ", "")) - set(inside)
+
+
+def test_easy_pages_are_small(plain: Assets) -> None:
+    sizes = [picture(made(plain, seed, 0.0)).size // 3 // 784 for seed in range(60)]
+    assert np.median(sizes) <= 40
+    assert max(sizes) <= 70
+
+
+def test_all_tasks_come_and_some_texts_are_absent(plain: Assets) -> None:
+    examples = [made(plain, seed, 0.4) for seed in range(250)]
+    assert {example.task for example in examples} == set(pages.TASKS)
+    absent = [example for example in examples if example.answer.startswith('There is no "')]
+    assert absent
+    for example in absent:
+        wanted = example.answer.removeprefix('There is no "').removesuffix('".')
+        assert wanted in question(example)
+
+
+def test_hard_pages_may_be_large(plain: Assets) -> None:
+    sizes = [picture(made(plain, seed, 1.0)).size // 3 // 784 for seed in range(60)]
+    assert max(sizes) > 200
+
+
+# ---- layout ----
+
+
+def test_blocks_follow_each_other_and_none_overlaps() -> None:
+    page = layout.laid_out(BLOCKS, STYLE)
+    baselines = [line.y for line in page.lines]
+    assert baselines == sorted(baselines)
+    assert all(after - before >= 16 for before, after in pairwise(baselines))
+    assert [line.block for line in page.lines] == sorted(line.block for line in page.lines)
+    assert page.height > baselines[-1]
+
+
+def test_two_columns_stand_beside_each_other() -> None:
+    page = layout.laid_out([BLOCKS[0], BLOCKS[1], BLOCKS[1], BLOCKS[2]], replace(STYLE, columns=2))
+    lefts = {round(line.x) for line in page.lines if line.block == 2}
+    assert max(lefts) >= 200
+    assert page.width >= 420
+    assert page.height < layout.laid_out([BLOCKS[0], BLOCKS[1], BLOCKS[1], BLOCKS[2]], STYLE).height
+
+
+@few
+@given(st.lists(st.text("abcdefgh,.", min_size=1, max_size=12), min_size=1, max_size=12), st.floats(40, 300))
+def test_wrapping_loses_nothing(words: list[str], width: float) -> None:
+    text = " ".join(words)
+    lines = layout.wrapped(text, Pen(FACE, 16, (0, 0, 0)), width, STYLE)
+    assert " ".join(line for line, _, _ in lines).split() == text.split()
+
+
+def test_close_scripts_break_anywhere_but_before_a_full_stop() -> None:
+    text = "打开系统设置。然后选择网络Linux连接。"
+    lines = [line for line, _, _ in layout.wrapped(text, Pen(FACE, 16, (0, 0, 0)), 60, replace(STYLE, close=True))]
+    assert "".join(lines) == text
+    assert len(lines) > 2
+    assert not any(line[0] in layout.NO_START for line in lines)
+    assert any("Linux" in line for line in lines)
+
+
+def test_a_target_over_a_lines_end_has_a_span_in_both() -> None:
+    text = "one two three four five six seven"
+    spans = [
+        (line[low:high])
+        for line, _, (low, high) in layout.wrapped(text, Pen(FACE, 16, (0, 0, 0)), 90, STYLE, "two three four")
+        if high > low
+    ]
+    assert "".join("".join(spans).split()) == "twothreefour"
+
+
+def test_filling_tells_which_words_are_the_targets() -> None:
+    rng = np.random.default_rng(0)
+    page = layout.laid_out(BLOCKS, STYLE, "first page")
+    paper = Paper((280, 280), (255, 255, 255))
+    cuts = layout.fill(paper, page, STYLE, theme(rng, 0), (0, 0))
+    found = [word.text for cut in cuts for word in paper.words[cut.target : cut.target_end]]
+    assert " ".join(found) == "first page"
+    lines = [" ".join(word.text for word in paper.words[cut.start : cut.end]) for cut in cuts]
+    whole = "".join(block.text for block in BLOCKS)
+    assert "".join("".join(lines).split()) == "".join(whole.split())
+
+
+def test_justified_lines_reach_the_right_edge() -> None:
+    page = layout.laid_out([BLOCKS[1]], replace(STYLE, justified=True))
+    ends = [layout.end_of(line) for line in page.lines[:-1]]
+    assert max(ends) - min(ends) < 3
+
+
+@given(st.text("abc. ", min_size=1, max_size=60), st.integers(4, 40))
+def test_shorter_is_shorter(text: str, length: int) -> None:
+    short = pages.shorter(text, length, "en")
+    first = text.partition(" ")[0]
+    assert len(short) <= max(length, len(first))
+    assert text.replace("  ", " ").startswith(short[:3]) or short in text or not short
