@@ -4,6 +4,7 @@ import threading
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -41,11 +42,15 @@ class StepTotals(NamedTuple):
 
 
 class PackLoss(NamedTuple):
-    """`total` is what is differentiated; `answers` the part of it that is the answers'; figures of the auxiliary."""
+    """`total` is what is differentiated; `answers` the part of it that is the answers'; figures of the auxiliary.
+
+    `told_B` is the share of each sample's learnt tokens that are the likeliest where they stand.
+    """
 
     total: Tensor
     answers: Tensor
     figures: Mapping[str, float]
+    told_B: Tensor
 
 
 class Tap:
@@ -82,8 +87,16 @@ def pack_loss(
     loss_N = F.cross_entropy(logits_NV, batch.targets_N, reduction="none")
     answers = (loss_N * batch.weights_N).sum() / totals.weight
     tapped_TD = tap.take() if tap is not None else None
+    told_B = _told(logits_NV.detach(), batch)
     if auxiliary is None or visual_MD is None:
-        return PackLoss(answers, answers.detach(), {})
+        return PackLoss(answers, answers.detach(), {}, told_B)
     extra, figures = auxiliary.loss(visual_MD, tapped_TD, batch)
     share = len(visual_MD) / totals.visual_tokens
-    return PackLoss(answers + share * extra, answers.detach(), figures)
+    return PackLoss(answers + share * extra, answers.detach(), figures, told_B)
+
+
+def _told(logits_NV: Tensor, batch: PackedBatch) -> Tensor:
+    right_N = (logits_NV.argmax(-1) == batch.targets_N).float()
+    sums_2B = right_N.new_zeros(2, len(batch.samples))
+    sums_2B.index_add_(1, batch.learnt_samples, torch.stack([right_N, torch.ones_like(right_N)]))
+    return sums_2B[0] / sums_2B[1]

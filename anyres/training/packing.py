@@ -65,6 +65,12 @@ class PackedBatch:
         return tuple(index for index, one in enumerate(self.samples) for _ in one.grids)
 
     @property
+    def learnt_samples(self) -> Tensor:
+        """The index of the sample that each learnt token is of."""
+        ends_B = torch.tensor(self.lengths, device=self.learnt_N.device).cumsum(0)
+        return torch.searchsorted(ends_B, self.learnt_N, right=True)
+
+    @property
     def size(self) -> Budget:
         return Budget(sum(self.lengths), sum(one.patches for one in self.samples))
 
@@ -111,7 +117,6 @@ def best_fit(sizes: Sequence[Budget], budget: Budget) -> list[int]:
 def collate(samples: Sequence[TrainingSample], *, normalise_CV: Tensor) -> PackedBatch:
     """One batch of some samples; `normalise_CV` is the processor's table for pixels that are still 8-bit."""
     targets_T = np.concatenate([one.targets_T for one in samples])
-    weights_T = np.repeat(np.array([one.weight for one in samples], dtype=np.float32), [one.tokens for one in samples])
     learnt_N = np.flatnonzero(targets_T != IGNORED)
     return PackedBatch(
         samples=tuple(samples),
@@ -119,7 +124,7 @@ def collate(samples: Sequence[TrainingSample], *, normalise_CV: Tensor) -> Packe
         positions_3T=torch.from_numpy(np.concatenate([one.positions_3T for one in samples], axis=1)),
         learnt_N=torch.from_numpy(learnt_N),
         targets_N=torch.from_numpy(targets_T[learnt_N]),
-        weights_N=torch.from_numpy(weights_T[learnt_N]),
+        weights_N=torch.from_numpy(np.concatenate([one.learnt_weights for one in samples])),
         visual_at_M=torch.from_numpy(np.flatnonzero(np.concatenate([one.visual_T for one in samples]))),
         pixels_PX=_all_pixels(samples, normalise_CV),
         normalise_CV=normalise_CV,

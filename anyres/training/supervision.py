@@ -46,13 +46,15 @@ class TrainingExample:
     """A conversation to learn from: every assistant turn is learnt.
 
     `name` is what errors and reports call it. `extras` is the caller's own and travels with the sample untouched.
-    `weight` is how often each of its learnt tokens counts, against 1 for others.
+    `weight` is how often each of its learnt tokens counts, against 1 for others, and `first_weight` how often, times
+    that, the first token of each answer: the one that says yes or no, there or not, how many.
     """
 
     name: str
     messages: tuple[Message, ...]
     extras: object = None
     weight: float = 1.0
+    first_weight: float = 1.0
 
 
 class Span(NamedTuple):
@@ -79,6 +81,16 @@ class TrainingSample:
     pixels: tuple[NDArray[np.uint8] | NDArray[np.float32], ...]
     weight: float
     extras: object
+    first_weight: float = 1.0
+
+    @property
+    def learnt_weights(self) -> NDArray[np.float32]:
+        """How often each learnt token counts."""
+        learnt_T = self.targets_T != IGNORED
+        first_T = learnt_T & ~np.append(False, learnt_T[:-1])
+        weights_T: NDArray[np.float64] = self.weight * np.where(first_T, self.first_weight, 1.0)
+        weights: NDArray[np.float32] = weights_T[learnt_T].astype(np.float32)
+        return weights
 
     @property
     def tokens(self) -> int:
@@ -108,8 +120,9 @@ def supervise(
     are its tokens, `<|im_end|>` and, as in LLaMA-Factory and Qwen's own scripts, the line end (`learn_newline`).
     Raises MessageError for a conversation that has nothing to learn, and all that `Processor.prepare` raises.
     """
-    if not 0 < example.weight < float("inf"):
-        raise OptionError(f"{example.name}: weight", repr(example.weight), "a number above 0")
+    for name in ("weight", "first_weight"):
+        if not 0 < (value := getattr(example, name)) < float("inf"):
+            raise OptionError(f"{example.name}: {name}", repr(value), "a number above 0")
     pieces = list(spans(example.messages))
     runs = [_run(one, example, processor, answer_ids) for one in pieces]
     prompt = processor.assemble(runs)
@@ -130,6 +143,7 @@ def supervise(
         pixels=tuple(_pixels(visual, processor) for visual in prompt.visuals),
         weight=example.weight,
         extras=example.extras,
+        first_weight=example.first_weight,
     )
 
 

@@ -61,7 +61,10 @@ class Progress:
 
 
 class Figures(NamedTuple):
-    """One step: the mean loss of its answers, the gradient's norm before clipping, and what was in it."""
+    """One step: the mean loss of its answers, the gradient's norm before clipping, and what was in it.
+
+    `told` is, for each of the samples `names`, the share of its learnt tokens that were told right.
+    """
 
     step: int
     loss: float
@@ -69,6 +72,7 @@ class Figures(NamedTuple):
     factor: float
     names: tuple[str, ...]
     others: Mapping[str, float]
+    told: tuple[float, ...] = ()
 
 
 class Trainer:
@@ -165,7 +169,8 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.progress.step)
         names = tuple(name for pack in packs for name in pack.names)
-        return Figures(self.progress.step, loss, norm, factor, names, _means([one.figures for one in losses]))
+        told = tuple(share for one in losses for share in one.told_B.tolist())
+        return Figures(self.progress.step, loss, norm, factor, names, _means([one.figures for one in losses]), told)
 
     def save(self) -> Path:
         """The folder of a new save: a checkpoint that `anyres.load` opens, of the averaged weights where there are

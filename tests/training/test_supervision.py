@@ -171,8 +171,11 @@ def test_conversations_without_sense(messages: tuple[Message, ...], words: str, 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])
 def test_weights_are_positive(weight: float, processor: Processor) -> None:
-    with pytest.raises(OptionError, match="weight"):
-        supervise(TrainingExample("x", (Message("assistant", "a"),), weight=weight), processor)
+    messages = (Message("assistant", "a"),)
+    with pytest.raises(OptionError, match="x: weight"):
+        supervise(TrainingExample("x", messages, weight=weight), processor)
+    with pytest.raises(OptionError, match="first_weight"):
+        supervise(TrainingExample("x", messages, first_weight=weight), processor)
 
 
 def test_missing_picture_names_the_file(processor: Processor) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import anyres
 from anyres.errors import DatasetError, NumericsError, OptionError
+from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.training.loader import LoaderState, Step
 from anyres.training.loss import StepTotals, pack_loss
@@ -91,6 +92,27 @@ def test_weights_of_examples_count_their_tokens_more_often(
     twice = replaced_sample(samples[0], weight=2.0)
     heavy = gradients(model, [pack(twice, samples[1])])
     assert_same(heavy, gradients(model, [pack(samples[0], samples[0], samples[1])]))
+
+
+def test_first_tokens_of_answers_count_more_often(samples: list[TrainingSample], pack: Pack) -> None:
+    """Of each answer: the last of these samples has two."""
+    batch = pack(*(replaced_sample(one, weight=0.5, first_weight=4.0) for one in samples))
+    after = batch.learnt_N.diff(prepend=torch.tensor([-9])) == 1
+    same = batch.learnt_samples.diff(prepend=torch.tensor([-1])) == 0
+    expected = torch.where(after & same, 0.5, 2.0)
+    assert int((expected == 2.0).sum()) == 6
+    assert torch.equal(batch.weights_N, expected)
+
+
+def test_share_of_each_sample_that_is_told_right(model: Qwen2VL, samples: list[TrainingSample], pack: Pack) -> None:
+    told = pack_loss(model, pack(*samples), StepTotals(1.0, 1)).told_B
+    alone = [pack_loss(model, pack(one), StepTotals(1.0, 1)).told_B for one in samples]
+    assert told.tolist() == torch.cat(alone).tolist()
+    assert ((told >= 0) & (told <= 1)).all()
+    batch = pack(samples[0])
+    hidden_TD = model(model.embed(batch.token_ids_T), batch.positions_3T, CausalAttention(batch.lengths))
+    right = model.head(hidden_TD[batch.learnt_N]).argmax(-1) == batch.targets_N
+    assert alone[0].item() == pytest.approx(right.float().mean().item())
 
 
 def replaced_sample(sample: TrainingSample, **changes: Any) -> TrainingSample:
