@@ -1,0 +1,245 @@
+"""Trains the embedded checkpoint, version 1: `python -m recipes.tiny.course --out runs/v1 --minutes 480 --bf16`.
+
+The same command goes on from the newest save in `--out`; a larger `--minutes`, counted over all sittings, trains on.
+Every save is a checkpoint that `anyres.load` opens. What is learnt is in recipes/tiny/mixture.py, the heads beside the
+model in recipes/tiny/teachers.py, the shape in recipes/tiny/scale.py.
+"""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from anyres.engine.device import choose_device
+from anyres.processing.tokenizer import Tokenizer
+from anyres.training.config import (
+    DataConfig,
+    OptimiserConfig,
+    SavesConfig,
+    ScheduleConfig,
+    StepConfig,
+    TrainingConfig,
+)
+from anyres.training.saves import complete_saves
+from anyres.training.trainer import Figures, Trainer
+from anyres.training.workers import DEPTH
+from recipes.tiny.levels import Levels, block_size
+from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets
+from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
+from recipes.tiny.taught import build_classes
+from recipes.tiny.teachers import Teachers
+
+__all__ = ["Course", "main", "parser"]
+
+RISE, FALL = 0.02, 0.007
+"""Change of a level for every SAMPLES_OF_CHANGE samples of the run."""
+SAMPLES_OF_CHANGE = 1024
+FEWEST_SAMPLES = 24
+"""Of a group, below which its answers say too little to change its level."""
+LINE_EVERY_S = 20.0
+FLOOR = 0.01
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    course = Course(parser().parse_args(arguments))
+    signal.signal(signal.SIGTERM, course.end)
+    signal.signal(signal.SIGINT, course.end)
+    course.run()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    limit = parser.add_mutually_exclusive_group(required=True)
+    limit.add_argument("--minutes", type=float, help="of the run, over all its sittings")
+    limit.add_argument("--steps", type=int, help="of the run, instead of minutes")
+    parser.add_argument("--decay-minutes", type=float, default=0.0, help="the last ones, in which the rates fall")
+    parser.add_argument("--start", type=Path, help="a checkpoint or a training_state.pt of the same shape")
+    parser.add_argument("--level", type=float, default=0.0, help="of all groups in the first block of a new run")
+    parser.add_argument("--tasks", nargs="+", help="groups, as in recipes/tiny/mixture.py; all of them when absent")
+    parser.add_argument("--tokenizer", type=Path, help="a folder with the vocabulary; dashscope's ranks when absent")
+    parser.add_argument("--scale", choices=tuple(SCALES), default="version-1")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--bf16", action="store_true", help="products in bfloat16, where there are units for it")
+    parser.add_argument("--threads", type=int, default=2, help="packs at once on a CPU, one core each")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--tokens", type=int, default=2048, help="of a pack, visual ones among them")
+    parser.add_argument("--patches", type=int, default=4400, help="of a pack: no fewer than a picture's")
+    parser.add_argument("--packs", type=int, default=2, help="in a step")
+    parser.add_argument("--lr", type=float, default=2e-3, help="of AdamW")
+    parser.add_argument("--muon-lr", type=float, default=0.01)
+    parser.add_argument("--warmup-steps", type=int, default=100)
+    parser.add_argument("--save-minutes", type=float, default=5.0)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser
+
+
+class Course:
+    """One sitting: the trainer with its mixture and teachers, and the levels that follow the answers."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.out: Path = options.out
+        self.ended = False
+        start = self.out / "start"
+        write_start(start, SCALES[options.scale], tokenizer=options.tokenizer)
+        assets = opened_assets(None)
+        tasks = wanted_tasks(options.tasks)
+        absent = missing(tasks, assets)
+        for task, reason in absent.items():
+            say(f"left out: {task.group} {task.name} ({reason})")
+        config = training_config(options)
+        self.block = block_size(
+            tokens=config.step.tokens,
+            packs=config.step.packs,
+            look_ahead=config.data.look_ahead,
+            workers_ahead=DEPTH * max(1, config.data.workers),
+        )
+        classes = build_classes(assets, Tokenizer.from_folder(start), self.out / "classes.json")
+        self.levels = Levels(self.out / "levels.csv", tuple(GROUPS))
+        mixture = Mixture(
+            tuple(task for task in tasks if task not in absent),
+            self.levels.path,
+            self.out / "classes.json",
+            self.block,
+            options.seed,
+        )
+        model = new_model(start, weights=options.start, seed=options.seed)
+        self.teachers = Teachers(model, classes, groups=len(GROUPS))
+        self._start_teachers()
+        if config.step.threads:
+            torch.set_num_threads(config.step.threads)  # of the optimiser; each of the threads has one core
+        self.trainer = Trainer(
+            model, folder=start, source=mixture, config=config, auxiliary=self.teachers, answer_ids=answer_ids
+        )
+        self._decide_again()
+        self._said = time.monotonic()
+        self._began = self._said, self.trainer.progress.samples
+
+    def run(self) -> None:
+        """Until the time is up; told to end (Ctrl-C, SIGTERM), it finishes the step and saves first."""
+        self.trainer.run(on_step=self.after_step, stop=lambda: self.ended)
+        say(f"{complete_saves(self.out)[-1]}")
+
+    def end(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.ended = True
+
+    def after_step(self, figures: Figures) -> None:
+        """Counts who answered right; at the end of a block, decides the levels of the block after the next."""
+        for name, told in zip(figures.names, figures.told, strict=True):
+            group = GROUP_NUMBERS[group_of(name)]
+            self.teachers.right_G[group] += told
+            self.teachers.seen_G[group] += 1
+        decided, block = self.levels.decided, self.trainer.data_state.cursor // self.block
+        while decided < block + 2:
+            self._change_levels()
+            self.levels.add(self._levels())
+            decided += 1
+        if time.monotonic() - self._said >= LINE_EVERY_S:
+            self._said = time.monotonic()
+            say(self._line(figures))
+
+    def _change_levels(self) -> None:
+        teachers = self.teachers
+        scale = self.block / SAMPLES_OF_CHANGE
+        told: dict[str, float] = {}
+        for number, (group, enough) in enumerate(GROUPS.items()):
+            if teachers.seen_G[number] < FEWEST_SAMPLES:
+                continue
+            share = float(teachers.right_G[number] / teachers.seen_G[number])
+            change = RISE if share > enough else -FALL
+            level = float(teachers.levels_G[number]) + scale * change
+            teachers.levels_G[number] = min(1.0, max(0.0, level))
+            teachers.right_G[number] = teachers.seen_G[number] = 0.0
+            told |= {f"told {group}": share, f"level {group}": float(teachers.levels_G[number])}
+        self.trainer.meter.add(told)
+
+    def _levels(self) -> dict[str, float]:
+        return {group: float(level) for group, level in zip(GROUPS, self.teachers.levels_G, strict=True)}
+
+    def _start_teachers(self) -> None:
+        """A new run begins at one level, and with the teachers and the levels of the state that it starts from."""
+        self.teachers.levels_G.fill_(self.options.level)
+        start: Path | None = self.options.start
+        if start is not None and start.is_file():
+            known = torch.load(start, weights_only=True)["auxiliary"] or {}
+            ours = self.teachers.state_dict()
+            fitting = {name: one for name, one in known.items() if name in ours and one.shape == ours[name].shape}
+            self.teachers.load_state_dict(fitting, strict=False)
+
+    def _decide_again(self) -> None:
+        """The file as it was at the save that the run goes on from."""
+        blocks = self.trainer.data_state.cursor // self.block + 2
+        self.levels.keep(blocks if self.trainer.progress.step else 0)
+        for _ in range(blocks - self.levels.decided):
+            self.levels.add(self._levels())
+
+    def _line(self, figures: Figures) -> str:
+        began, samples = self._began
+        progress, teachers = self.trainer.progress, self.teachers
+        speed = (progress.samples - samples) / (time.monotonic() - began)
+        shares = (teachers.right_G / teachers.seen_G.clamp(min=1)).tolist()
+        told = zip(self._levels().items(), shares, strict=True)
+        groups = " ".join(f"{group} {level:.2f}:{share:.0%}" for (group, level), share in told)
+        return (
+            f"step {figures.step} {progress.seconds / 60:.1f} min {progress.share:.1%} {speed:.0f}/s "
+            f"loss {figures.loss:.3f} norm {figures.norm:.2f} | level:told {groups}"
+        )
+
+
+GROUP_NUMBERS = {group: number for number, group in enumerate(GROUPS)}
+
+
+def wanted_tasks(groups: Sequence[str] | None) -> tuple[Task, ...]:
+    """The tasks of some groups, in the order of the mixture."""
+    unknown = set(groups or ()) - set(GROUPS)
+    if unknown:
+        raise SystemExit(f"--tasks: {', '.join(sorted(unknown))}; allowed: {', '.join(GROUPS)}")
+    return tuple(task for task in TASKS if groups is None or task.group in groups)
+
+
+def training_config(options: argparse.Namespace) -> TrainingConfig:
+    """What docs/training.md calls the configuration: Muon for hidden matrices, an average, a fall at the end."""
+    return TrainingConfig(
+        out=str(options.out),
+        model=str(options.start or "new"),
+        steps=options.steps,
+        minutes=options.minutes,
+        seed=options.seed,
+        device=options.device,
+        data=DataConfig(max_pixels=MAX_PIXELS, workers=options.workers, learn_newline=False),
+        step=StepConfig(
+            tokens=options.tokens,
+            patches=options.patches,
+            packs=options.packs,
+            threads=options.threads if choose_device(options.device).type == "cpu" else 0,
+            precision="bf16" if options.bf16 else "fp32",
+        ),
+        optimiser=OptimiserConfig(
+            kind="muon", lr=options.lr, muon_lr=options.muon_lr, betas=(0.9, 0.98), ema=0.99, weight_decay=0.01
+        ),
+        schedule=ScheduleConfig(
+            shape="linear",
+            warmup_steps=options.warmup_steps,
+            decay=min(1.0, options.decay_minutes / options.minutes) if options.minutes else 0.0,
+            floor=FLOOR,
+        ),
+        saves=SavesConfig(every_steps=0, every_minutes=options.save_minutes, dtype="bfloat16"),
+    )
+
+
+def say(line: str) -> None:
+    """On standard output at once, where a log may be."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

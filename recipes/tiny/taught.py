@@ -1,0 +1,231 @@
+"""What the teachers of version 1 tell of one example, in arrays: made by the loader's workers, used by the trainer."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anyres.chat import Message, TextPart
+from anyres.processing.tokenizer import Tokenizer
+from recipes.tiny.assets import Assets
+from recipes.tiny.example import Dense, Example
+from recipes.tiny.icon_pack import has_icons, icon_pack
+from recipes.tiny.places import BOX, Places
+from recipes.tiny.screen_drawing import SHOWN
+from recipes.tiny.things import NAMES
+
+__all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Classes", "Item", "Taught", "build_classes",
+           "read_classes", "taught"]  # fmt: skip
+
+NOTHING, IGNORED = -1, -100
+LETTER_SLOTS, NAME_SLOTS = 6, 4
+LONGEST = 64
+"""Places in an answer that the reading order tells apart."""
+OWN_CLASSES = 2000
+"""Characters, the commonest ones, that are classes of their own; of others the first token is told."""
+PLAIN_WIDGETS = ("button", "field", "list", "check box", "switch", "radio button", "tab")
+
+
+@dataclass(frozen=True)
+class Classes:
+    """What is told apart in a cell: characters, and names of things."""
+
+    letters: Mapping[str, int]
+    names: Mapping[str, int]
+
+    @property
+    def letter_count(self) -> int:
+        """Classes of characters; several rare characters share one."""
+        return 1 + max(self.letters.values())
+
+
+class Item(NamedTuple):
+    """One picture or clip of M visual tokens; None for what is not known of it.
+
+    `letters` [M, LETTER_SLOTS] and `names` [M, NAME_SLOTS] are classes, NOTHING in empty slots; `order` [M] the place
+    in the answer of the first character of a cell, IGNORED where there is none; `places` as in recipes/tiny/places.py.
+    """
+
+    letters: NDArray[np.int16] | None
+    names: NDArray[np.int16] | None
+    order: NDArray[np.int16] | None
+    places: Places | None
+
+
+class Taught(NamedTuple):
+    """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
+    `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known."""
+
+    spelled: bool
+    items: tuple[Item | None, ...]
+    asked: int
+    referent: tuple[float, float, float, float, float]
+
+
+UNKNOWN = (float("nan"),) * 5
+
+
+# ---- classes ----
+
+
+def build_classes(assets: Assets, tokenizer: Tokenizer, path: Path) -> Classes:
+    """The classes of all texts and drawings of these assets; written to `path`, or read from it where it is there.
+
+    A character beyond the commonest OWN_CLASSES shares the class of its first token: for a rare Chinese one the 63
+    others that share its first two bytes.
+    """
+    if not path.is_file():
+        counts = Counter(character for texts in assets.texts.values() for text in texts for character in text)
+        known = [one for one, _ in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])) if one.strip()]
+        numbers: dict[str, int] = {}
+        letters = {one: numbers.setdefault(key, len(numbers)) for one, key in _keys(known, tokenizer)}
+        path.write_text(json.dumps({"letters": letters, "names": _all_names(assets)}, ensure_ascii=False) + "\n",
+                        encoding="utf-8")  # fmt: skip
+    return read_classes(path)
+
+
+@lru_cache(maxsize=4)
+def read_classes(path: Path) -> Classes:
+    """The classes that `build_classes` wrote."""
+    raw = json.loads(path.read_text(encoding="utf-8"))
+    return Classes(raw["letters"], {name: number for number, name in enumerate(raw["names"])})
+
+
+def _keys(characters: Sequence[str], tokenizer: Tokenizer) -> Iterable[tuple[str, str]]:
+    for rank, one in enumerate(characters):
+        yield one, one if rank < OWN_CLASSES else str(tokenizer.encode_text(one)[0])
+
+
+def _all_names(assets: Assets) -> list[str]:
+    names = [*NAMES, *PLAIN_WIDGETS, *(look for looks in SHOWN.values() for look in looks)]
+    if has_icons(assets):
+        kinds = icon_pack(assets).kinds
+        names += [icon.name for icons in kinds.values() for icon in icons]
+        names += [f"{icon.name} icon" for icon in kinds["interface"]]
+    return list(dict.fromkeys(names))
+
+
+# ---- one example ----
+
+
+def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) -> Taught:
+    """What is known of the example; `ordered`: its picture is one line, read from left to right."""
+    answer = example.answer
+    items = tuple(
+        None if dense is None else _item(dense, classes, answer if ordered else None, _columns(example, number))
+        for number, dense in enumerate(example.dense)
+    )
+    asked, name = _asked(example.messages, classes)
+    first = example.dense[0] if len(example.dense) == 1 else None
+    referent = UNKNOWN
+    if name is not None and first is not None and first.names is not None:
+        referent = _referent(first, name, _columns(example, 0), _cells_of_frame(example))
+    return Taught(spelled, items, asked, referent)
+
+
+def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Item:
+    letters = names = order = None
+    if dense.letters is not None:
+        told = ([classes.letters.get(one, NOTHING) for one in cell] for cell in dense.letters)
+        letters = _slots(told, LETTER_SLOTS)
+        order = None if line is None else np.array(reading_order(dense.letters, line, columns), dtype=np.int16)
+    if dense.names is not None:
+        names = _slots(([classes.names[one] for one in cell if one in classes.names] for cell in dense.names),
+                       NAME_SLOTS)  # fmt: skip
+    return Item(letters, names, order, dense.places)
+
+
+def _slots(cells: Iterable[Sequence[int]], count: int) -> NDArray[np.int16]:
+    rows = [[*cell[:count], *[NOTHING] * (count - len(cell))] for cell in cells]
+    return np.array(rows, dtype=np.int16).reshape(len(rows), count)
+
+
+def reading_order(letters: Sequence[str], answer: str, columns: int) -> list[int]:
+    """Of each cell of one printed line, the place in the answer of its first character, which may lie in several rows.
+
+    >>> reading_order(("ab", "", "d"), "ab cd", 3)
+    [0, -100, 4]
+    """
+    order = [IGNORED] * len(letters)
+    read = 0
+    for column in range(columns):
+        after = read
+        for cell in range(column, len(letters), columns):
+            at = read
+            for character in letters[cell]:
+                found = answer.find(character, at)
+                if found < 0:
+                    break
+                if order[cell] == IGNORED:
+                    order[cell] = min(found, LONGEST - 1)
+                at = found + 1
+            after = max(after, at)
+        read = after
+    return order
+
+
+def _asked(messages: Sequence[Message], classes: Classes) -> tuple[int, str | None]:
+    """The class and the name of the thing that the first question names."""
+    words = " ".join(part.text for part in messages[0].parts if isinstance(part, TextPart))
+    found = named_in(words, classes.names)
+    if len(found) > 1:
+        return IGNORED, None
+    return (classes.names[found[0]], found[0]) if found else (len(classes.names), None)
+
+
+def named_in(question: str, names: Mapping[str, int]) -> list[str]:
+    """The names in a question, the longest at each place; a plural counts as its singular.
+
+    >>> named_in("Which comes first, the red star or the blue rings?", {"red star": 0, "star": 1, "blue ring": 2})
+    ['red star', 'blue ring']
+    """
+    words = question.replace("?", " ").replace(".", " ").replace(",", " ").split()
+    found, start = dict[str, None](), 0
+    while start < len(words):
+        for end in range(min(len(words), start + 6), start, -1):
+            text = " ".join(words[start:end])
+            name = next((one for one in (text, text.removesuffix("s"), text.removesuffix("es")) if one in names), None)
+            if name is not None:
+                found[name] = None
+                start = end - 1
+                break
+        start += 1
+    return list(found)
+
+
+def _referent(dense: Dense, name: str, columns: int, frame: int) -> tuple[float, float, float, float, float]:
+    """Its box where there is one thing of that name, at one place all the time."""
+    assert dense.names is not None
+    cells = [index for index, told in enumerate(dense.names) if name in told]
+    if not cells:
+        return (*UNKNOWN[:4], 0.0)
+    boxes = set()
+    for index in cells:
+        if dense.places is not None and dense.names[index][0] == name:
+            place = index % frame
+            middle = np.array([place % columns + 0.5, place // columns + 0.5] * 2)
+            boxes.add(tuple(float(one) for one in (dense.places[index, BOX] + middle).round(2)))
+    only = boxes.pop() if len(boxes) == 1 else UNKNOWN[:4]
+    return (only[0], only[1], only[2], only[3], 1.0)
+
+
+def _columns(example: Example, number: int) -> int:
+    return _sides(example, number)[1] // 28
+
+
+def _cells_of_frame(example: Example) -> int:
+    height, width = _sides(example, 0)
+    return height // 28 * (width // 28)
+
+
+def _sides(example: Example, number: int) -> tuple[int, int]:
+    parts = [part for message in example.messages for part in message.parts if not isinstance(part, TextPart)]
+    part = parts[number]
+    frame = part.video[0] if hasattr(part, "video") else part.image
+    return frame.shape[0], frame.shape[1]

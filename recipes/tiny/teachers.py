@@ -1,0 +1,255 @@
+"""The dense teachers of version 1: heads beside the model, dropped afterwards, that say what lies where.
+
+From the vision encoder's output they tell the characters of each cell, the place of the first in the answer, the names
+of things, their boxes, centres and motion. From an early decoder layer: at visual tokens, where that box lies from the
+top left corner (of what comes after them visual tokens know nothing, so not in parts of the picture); where an answer
+begins, the picture's rows and columns and what the question names. From a later one, for each token of an answer:
+whether that is there, and where, in cells and in parts of the picture.
+
+Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
+that a pack with one picture of things does not learn as much of them as a pack full of these.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from anyres.model.qwen2vl import Qwen2VL
+from anyres.training.loss import Tap
+from anyres.training.packing import PackedBatch
+from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, PRESENCE
+from recipes.tiny.taught import IGNORED, LETTER_SLOTS, LONGEST, NAME_SLOTS, NOTHING, Classes, Item, Taught
+
+__all__ = ["EARLY", "Teachers"]
+
+EARLY = 1
+"""Index of the decoder layer after which the early teachers ask; the later ones ask after the last but one."""
+MOST_CENTRES = 2
+MOST_CELLS = 40
+"""Rows or columns of a picture, less one."""
+PARTS = slice(5, 9)
+TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
+FAR = 8.0
+"""Cells of a picture's longer side from which on errors in cells count less: they grow with it."""
+WEIGHTS = {
+    "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
+    "size": 0.1, "asked": 0.2, "there": 1.0, "referent": 0.5, "parts": 2.0,
+}  # fmt: skip
+"""Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
+Losses = dict[str, Tensor]
+
+
+class Targets(NamedTuple):
+    """Of all M visual tokens of a pack; IGNORED or NaN where nothing is known. `cells_M4` holds column, row, and the
+    columns and rows of the picture; `samples_M` the sample of each; `things_M` whether its picture tells of things."""
+
+    letters_MS: Tensor
+    names_MS: Tensor
+    order_M: Tensor
+    places_MX: Tensor
+    cells_M4: Tensor
+    samples_M: Tensor
+    things_M: Tensor
+
+
+class Teachers(nn.Module):
+    """An `Auxiliary` of the trainer. It looks into `model` by itself, and keeps the levels of the run with its weights.
+
+    `levels_G`, `right_G` and `seen_G` are of recipes/tiny/course.py: saved and restored here, they make a run that goes
+    on the same as one that was never cut off.
+    """
+
+    levels_G: Tensor
+    right_G: Tensor
+    seen_G: Tensor
+
+    def __init__(self, model: Qwen2VL, classes: Classes, *, groups: int) -> None:
+        super().__init__()
+        text = model.config.text
+        width, inner = text.hidden_size, text.hidden_size // 2
+        self.taps = Tap(model, EARLY), Tap(model, max(EARLY, text.num_hidden_layers - 2))
+        self.visual_token_ids = model.config.image_token_id, model.config.video_token_id
+        self.norm = nn.LayerNorm(width)
+        self.letter_slots = nn.Linear(width, LETTER_SLOTS * inner)
+        self.letters = nn.Linear(inner, classes.letter_count + 1)
+        self.name_slots = nn.Linear(width, NAME_SLOTS * inner)
+        self.names = nn.Linear(inner, len(classes.names) + 1)
+        self.order = nn.Linear(width, LONGEST)
+        self.places = nn.Linear(width, TOLD_MOTION.stop)
+        self.early_norm = nn.LayerNorm(width)
+        self.absolute = nn.Linear(width, 4)
+        self.sizes = nn.Linear(width, 2 * MOST_CELLS)
+        self.asked = nn.Linear(width, inner)
+        self.late_norm = nn.LayerNorm(width)
+        self.referent = nn.Linear(width, 9)
+        for name, initial in (("levels_G", 0.0), ("right_G", 0.0), ("seen_G", 0.0)):
+            self.register_buffer(name, torch.full((groups,), initial, dtype=torch.float64))
+
+    def loss(
+        self, visual_MD: Tensor, tapped_TD: Tensor | None, batch: PackedBatch
+    ) -> tuple[Tensor, Mapping[str, float]]:
+        """The sum of all losses, and each of them with the shares told right, for the curves."""
+        del tapped_TD
+        early_TD, late_TD = (tap.take() for tap in self.taps)
+        targets = _targets(batch, visual_MD.device)
+        figures: dict[str, float] = {}
+        losses = self._cell_losses(self.norm(visual_MD), targets, figures)
+        if targets.things_M.any():
+            share = targets.things_M.float().mean()
+            parts = self._early_losses(early_TD, targets, batch) | self._late_losses(late_TD, targets, batch)
+            losses |= {name: share * part for name, part in parts.items()}
+        total = visual_MD.new_zeros((), dtype=torch.float32)
+        for name, part in losses.items():
+            weighted = WEIGHTS[name] * part
+            total = total + weighted
+            figures[name] = weighted.item()
+        return total, figures
+
+    # Of each cell.
+
+    def _cell_losses(self, normed_MD: Tensor, targets: Targets, figures: dict[str, float]) -> Losses:
+        losses = {}
+        for kind, slots_MS in (("letters", targets.letters_MS), ("names", targets.names_MS)):
+            known_M = slots_MS[:, 0] != IGNORED
+            if known_M.any():
+                logits, wanted = self._slots(kind, normed_MD[known_M], slots_MS[known_M])
+                losses[kind] = slots_MS.shape[1] * known_M.float().mean() * F.cross_entropy(logits, wanted)
+                _add_right(figures, f"{kind} right", logits, wanted, wanted < logits.shape[1] - 1)
+        known_M = targets.order_M != IGNORED
+        if known_M.any():
+            order = self.order(normed_MD[known_M]).float()
+            share = (targets.letters_MS[:, 0] != IGNORED).float().mean()
+            losses["order"] = share * F.cross_entropy(order, targets.order_M[known_M])
+            _add_right(figures, "order right", order, targets.order_M[known_M])
+        if targets.things_M.any():
+            losses |= self._place_losses(normed_MD[targets.things_M], targets)
+        return losses
+
+    def _slots(self, kind: str, normed_MD: Tensor, slots_MS: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of all slots of the cells, and their classes, the last of which means nothing."""
+        inner, out = (self.letter_slots, self.letters) if kind == "letters" else (self.name_slots, self.names)
+        logits = out(inner(normed_MD).unflatten(-1, (slots_MS.shape[1], -1))).float().flatten(0, 1)
+        wanted = slots_MS.flatten()
+        return logits, torch.where(wanted == NOTHING, logits.shape[1] - 1, wanted)
+
+    def _place_losses(self, normed_MD: Tensor, targets: Targets) -> Losses:
+        places_MX = targets.places_MX[targets.things_M]
+        share = len(places_MX) / len(targets.places_MX)
+        told = self.places(normed_MD).float()
+        wanted = places_MX[:, CENTRES].clamp(max=MOST_CENTRES).long()
+        losses = {"centres": share * F.cross_entropy(told[:, TOLD_CENTRES], wanted)}
+        boxed = places_MX[:, BOX].isfinite().all(-1)
+        if boxed.any():
+            losses["box"] = share * F.smooth_l1_loss(told[boxed, TOLD_BOX], places_MX[boxed, BOX], beta=0.1)
+        filmed = places_MX[:, CHANGE].isfinite()
+        if filmed.any():
+            moved = places_MX[filmed, MOTION.start : CHANGE + 1]
+            part = F.smooth_l1_loss(told[filmed, TOLD_MOTION], moved, beta=0.1)
+            losses["motion"] = part * int(filmed.sum()) / len(targets.places_MX)
+        return losses
+
+    # From within the decoder.
+
+    def _early_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
+        cells_M4 = targets.cells_M4
+        wanted = targets.places_MX[:, BOX] + cells_M4[:, :2].repeat(1, 2) + 0.5
+        boxed = wanted.isfinite().all(-1)
+        losses = {}
+        if boxed.any():
+            told = self.absolute(self.early_norm(early_TD[batch.visual_at_M[boxed]])).float()
+            near = (FAR / cells_M4[boxed, 2:].amax(1)).clamp(max=1.0)
+            error = F.smooth_l1_loss(told, wanted[boxed], beta=0.1, reduction="none").mean(1)
+            losses["absolute"] = (near * error).mean()
+        return losses | self._question_losses(early_TD, targets, batch)
+
+    def _question_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
+        """Where the first answer begins: the size of the first picture, and what is asked for."""
+        first_B = torch.searchsorted(batch.learnt_samples, torch.arange(len(batch.samples), device=early_TD.device))
+        of_things, sizes_B2 = _sizes(targets, len(batch.samples))
+        normed = self.early_norm(early_TD[batch.learnt_N[first_B]][of_things])
+        told = self.sizes(normed).float().unflatten(-1, (2, MOST_CELLS)).flatten(0, 1)
+        size = sizes_B2[of_things].clamp(max=MOST_CELLS - 1).long().flatten()
+        losses = {"size": F.cross_entropy(told, size)}
+        asked = torch.tensor([one.asked for one in _extras(batch)], device=early_TD.device)[of_things]
+        known = asked != IGNORED
+        if known.any():
+            named = self.names(self.asked(normed[known])).float()
+            losses["asked"] = F.cross_entropy(named, asked[known]) * known.float().mean()
+        return losses
+
+    def _late_losses(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
+        referents_B5 = torch.tensor([one.referent for one in _extras(batch)], device=late_TD.device)
+        samples_N = batch.learnt_samples
+        referent = referents_B5[samples_N]
+        known, there = referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
+        losses = {}
+        if known.any():
+            told = self.referent(self.late_norm(late_TD[batch.learnt_N[known]])).float()
+            wanted = referent[known]
+            losses["there"] = F.binary_cross_entropy_with_logits(told[:, PRESENCE], wanted[:, PRESENCE])
+            there = there[known]
+            if there.any():
+                _, sizes_B2 = _sizes(targets, len(batch.samples))
+                size = sizes_B2[samples_N[known][there]].flip(1).repeat(1, 2)
+                near = (FAR / size.amax(1)).clamp(max=1.0)
+                box = wanted[there, BOX]
+                error = F.smooth_l1_loss(told[there, BOX], box, beta=0.1, reduction="none").mean(1)
+                losses["referent"] = (near * error).mean()
+                losses["parts"] = F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
+        return losses
+
+
+def _extras(batch: PackedBatch) -> list[Taught]:
+    taught = [one for one in batch.extras if isinstance(one, Taught)]
+    assert len(taught) == len(batch.samples), "examples of recipes/tiny/mixture.py only"
+    return taught
+
+
+def _targets(batch: PackedBatch, device: torch.device) -> Targets:
+    items = [item for one in _extras(batch) for item in one.items]
+    parts = []
+    for item, grid, sample in zip(items, batch.grids, batch.item_samples, strict=True):
+        t, rows, columns = grid[0], grid[1] // 2, grid[2] // 2
+        parts.append(_item_targets(item, (t, rows, columns), sample))
+    return Targets(*(torch.cat(told).to(device) for told in zip(*parts, strict=True)))
+
+
+def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) -> tuple[Tensor, ...]:
+    """One item's rows of the targets; cells that are not the visual tokens, after a resize, teach nothing."""
+    t, rows, columns = grid
+    count = t * rows * columns
+    letters, names, order, places = (
+        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 4
+    )
+    cell = torch.arange(count) % (rows * columns)
+    size = torch.tensor([columns, rows]).expand(count, 2)
+    return (
+        torch.full((count, LETTER_SLOTS), IGNORED) if letters is None else letters.long(),
+        torch.full((count, NAME_SLOTS), IGNORED) if names is None else names.long(),
+        torch.full((count,), IGNORED) if order is None else order.long(),
+        torch.full((count, COLUMNS), torch.nan) if places is None else places.float(),
+        torch.cat([torch.stack([cell % columns, cell // columns], dim=-1), size], dim=1).float(),
+        torch.full((count,), sample),
+        torch.full((count,), places is not None),
+    )
+
+
+def _sizes(targets: Targets, samples: int) -> tuple[Tensor, Tensor]:
+    """Which samples have pictures that tell of things, and the rows and columns of the last of these."""
+    of_things = torch.zeros(samples, dtype=torch.bool, device=targets.samples_M.device)
+    of_things[targets.samples_M[targets.things_M]] = True
+    sizes_B2 = torch.ones(samples, 2, device=targets.samples_M.device)
+    sizes_B2[targets.samples_M] = targets.cells_M4[:, [3, 2]]
+    return of_things, sizes_B2
+
+
+def _add_right(
+    figures: dict[str, float], name: str, logits: Tensor, wanted: Tensor, counted: Tensor | None = None
+) -> None:
+    right = (logits.detach().argmax(-1) == wanted).float()
+    right = right if counted is None else right[counted]
+    if len(right):
+        figures[name] = float(right.mean())

@@ -1,0 +1,147 @@
+"""The teachers of version 1 on packs of the real loader."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from anyres.model.qwen2vl import Qwen2VL
+from anyres.processing.image import normalise_table
+from anyres.processing.tokenizer import Tokenizer
+from anyres.training.loss import StepTotals, pack_loss
+from anyres.training.packing import Budget, PackedBatch, collate
+from anyres.training.preparing import Preparer, Recipe
+from anyres.training.supervision import TrainingSample
+from recipes.tiny.levels import Levels
+from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
+from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
+from recipes.tiny.taught import NOTHING, Item, Taught, build_classes
+from recipes.tiny.teachers import WEIGHTS, Teachers
+
+CHECKPOINT = Path("anyres/checkpoints/tiny")
+BY_MAKER = {task.maker: task for task in TASKS}
+
+
+class Bench:
+    """A model, its teachers, and samples of any task that needs no pack."""
+
+    def __init__(self, folder: Path) -> None:
+        write_start(folder / "start", SCALES["smoke"], tokenizer=CHECKPOINT)
+        self.folder = folder
+        self.classes = build_classes(opened_assets(None), Tokenizer.from_folder(CHECKPOINT), folder / "classes.json")
+        Levels(folder / "levels.csv", tuple(GROUPS)).add(dict.fromkeys(GROUPS, 0.2))
+
+    def samples(self, task: Task, count: int) -> list[TrainingSample]:
+        source = Mixture((task,), self.folder / "levels.csv", self.folder / "classes.json", block=1000)
+        recipe = Recipe(self.folder / "start", source, Budget(4096, 4400), MAX_PIXELS, False, answer_ids)
+        self.prepare = Preparer(recipe)
+        made = [self.prepare(index) for index in range(count)]
+        assert all(isinstance(one, TrainingSample) for one in made)
+        return [one for one in made if isinstance(one, TrainingSample)]
+
+    def pack(self, *makers: str, count: int = 6) -> PackedBatch:
+        samples = [one for maker in makers for one in self.samples(BY_MAKER[maker], count)]
+        return collate(samples, normalise_CV=normalise_table(self.prepare.processor.image_config))
+
+    def model(self) -> tuple[Qwen2VL, Teachers]:
+        model = new_model(self.folder / "start")
+        return model, Teachers(model, self.classes, groups=len(GROUPS))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+def loss_of(model: Qwen2VL, teachers: Teachers, pack: PackedBatch) -> tuple[torch.Tensor, dict[str, float]]:
+    found = pack_loss(model, pack, StepTotals.of((pack,)), auxiliary=teachers)
+    return found.total, dict(found.figures)
+
+
+def test_every_head_learns_from_a_mixed_pack(bench: Bench) -> None:
+    model, teachers = bench.model()
+    total, figures = loss_of(model, teachers, bench.pack("make_line", "make_shapes", "make_shape_clip", count=12))
+    assert torch.isfinite(total)
+    assert set(WEIGHTS) <= set(figures)
+    total.backward()
+    silent = [name for name, p in teachers.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_print_alone_teaches_letters_and_their_order(bench: Bench) -> None:
+    model, teachers = bench.model()
+    _, figures = loss_of(model, teachers, bench.pack("make_line"))
+    assert set(figures) == {"letters", "letters right", "order", "order right"}
+
+
+def test_shares_follow_the_visual_tokens(bench: Bench) -> None:
+    """A pack half full of things learns half as much of them as a pack that is full."""
+    model, teachers = bench.model()
+    things, lines = bench.pack("make_shapes"), bench.pack("make_line")
+    both = collate([*things.samples, *lines.samples], normalise_CV=things.normalise_CV)
+    share = len(things.visual_at_M) / len(both.visual_at_M)
+    alone, mixed = (loss_of(model, teachers, pack)[1] for pack in (things, both))
+    for name in ("names", "box", "centres", "absolute", "size", "asked", "there"):
+        assert mixed[name] == pytest.approx(share * alone[name], rel=1e-4), name
+    line_figures = loss_of(model, teachers, lines)[1]
+    assert mixed["letters"] == pytest.approx((1 - share) * line_figures["letters"], rel=1e-4)
+
+
+def test_order_of_samples_does_not_matter(bench: Bench) -> None:
+    model, teachers = bench.model()
+    pack = bench.pack("make_shapes", "make_line", "make_shape_clip")
+    turned = collate(pack.samples[::-1], normalise_CV=pack.normalise_CV)
+    one, other = (loss_of(model, teachers, each) for each in (pack, turned))
+    assert one[0].item() == pytest.approx(other[0].item(), rel=1e-5)
+    assert one[1] == pytest.approx(other[1], rel=1e-4)
+
+
+def test_cells_that_are_not_the_visual_tokens_teach_nothing(bench: Bench) -> None:
+    model, teachers = bench.model()
+    pack = bench.pack("make_line", count=2)
+    cut = []
+    for sample in pack.samples:
+        taught = sample.extras
+        assert isinstance(taught, Taught)
+        item = taught.items[0]
+        assert item is not None
+        assert item.letters is not None
+        short = Item(item.letters[:-1], None, None, None)
+        cut.append(replace(sample, extras=taught._replace(items=(short,))))
+    total, figures = loss_of(model, teachers, collate(cut, normalise_CV=pack.normalise_CV))
+    assert figures == {}
+    total.backward()
+
+
+def test_right_letters_cost_little(bench: Bench) -> None:
+    """Heads that are fitted to one pack tell its letters, names and boxes."""
+    torch.manual_seed(0)
+    model, teachers = bench.model()
+    pack = bench.pack("make_line", "make_shapes", count=2)
+    optimiser = torch.optim.AdamW([*model.parameters(), *teachers.parameters()], lr=2e-3)
+    first = loss_of(model, teachers, pack)[1]
+    for _ in range(40):
+        optimiser.zero_grad()
+        total, figures = loss_of(model, teachers, pack)
+        total.backward()
+        optimiser.step()
+    assert figures["letters"] < 0.3 * first["letters"]
+    assert figures["names"] < 0.3 * first["names"]
+    assert figures["box"] < 0.5 * first["box"]
+
+
+def test_empty_slots_are_a_class_of_their_own(bench: Bench) -> None:
+    _, teachers = bench.model()
+    slots = torch.full((2, 6), NOTHING)
+    logits, wanted = teachers._slots("letters", torch.zeros(2, 128), slots)
+    assert logits.shape == (12, bench.classes.letter_count + 1)
+    assert (wanted == bench.classes.letter_count).all()
+
+
+def test_levels_travel_with_the_teachers(bench: Bench) -> None:
+    _, teachers = bench.model()
+    teachers.levels_G[2] = 0.7
+    _, other = bench.model()
+    other.load_state_dict(teachers.state_dict())
+    assert other.levels_G.tolist() == teachers.levels_G.tolist()
