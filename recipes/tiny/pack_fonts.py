@@ -140,4 +140,6 @@ def merged(font: Any, latin: Any) -> Any:
         one.save(target)
         target.seek(0)
         files.append(target)
-    return merge.Merger().merge(files)
+    whole = merge.Merger().merge(files)
+    whole["head"].modified, whole.recalcTimestamp = latin["head"].modified, False  # the same bytes every time
+    return whole
