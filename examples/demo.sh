@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Questions about real scans and a photographed page, answered by the embedded checkpoint, and a look at a real clip.
+# Questions about real scans, a photographed page and a real clip, answered by the embedded checkpoint.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -10,8 +10,10 @@ show() {
   anyres "$@"
 }
 
-show ask scan_french.png "Read the text."
-show ask scan_spanish.png "Read the text."
+show ask scan_pangram.png "Read the text."
 show ask scan_price.png "Read the text."
+show ask scan_italian.png "Read the text."
+show ask scan_spanish.png "Read the text."
 show ask heading.png "Read the text."
-show inspect clips/sign_eat.mp4
+show ask --video clips/sign_book.mkv "Does anything move?"
+show inspect clips/sign_book.mkv

@@ -36,9 +36,9 @@ from recipes.tiny.muon import Muon
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
-SCENES = ("colour", "shape", "count", "count", "box", "box", "box", "box", "absent", "present")
+SCENES = ("colour", "shape", *4 * ("count",), *5 * ("box",), "absent", "present")
 """Tasks of a scene, the harder ones more often."""
-CLIPS = ("order", "motion", "change", "moves")
+CLIPS = ("order", "order", "motion", "change", "change", "moves")
 SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
 BATCH_COST = 7000.0
@@ -339,7 +339,7 @@ def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
         "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (8, 16)], 0.4),
         "large_line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (8, 16, 24)], 0.4),
         **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in sorted(set(SCENES))},
-        **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in CLIPS},
+        **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in sorted(set(CLIPS))},
     }
     return {
         name: [
