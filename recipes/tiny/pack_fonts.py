@@ -141,5 +141,6 @@ def merged(font: Any, latin: Any) -> Any:
         target.seek(0)
         files.append(target)
     whole = merge.Merger().merge(files)
-    whole["head"].modified, whole.recalcTimestamp = latin["head"].modified, False  # the same bytes every time
+    head, dated, whole.recalcTimestamp = whole["head"], latin["head"], False  # the same bytes every time
+    head.created, head.modified = dated.created, dated.modified
     return whole
