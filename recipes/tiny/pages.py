@@ -44,6 +44,8 @@ QUESTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
 }
 LONGEST = {"page": 620, "page-box": 900, "page-find": 900, "page-heading": 700}
 """Most characters of the hardest pages of each task: what has to be written out is shorter."""
+LOOSE = 0.95
+"""Most characters to a visual token where an em is as large as one; margins and short lines take the rest."""
 ABSENT = 0.08
 """Share of the searches for a text that is not there."""
 HEADINGS = ("title", "heading")
@@ -66,10 +68,13 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
     if rng.random() < 0.25:
         difficulty *= float(rng.random())
     task = pick_by(rng, TASKS)
+    em = em_at(rng, difficulty)
+    if difficulty > 0.5 and rng.random() < 0.4:
+        em = round(em * float(rng.uniform(1.2, 2.8)))
     while True:
         language = choose_language(rng, assets, split, LEFT_OUT)
-        blocks = choose_blocks(rng, language, task, split=split, difficulty=difficulty, assets=assets)
-        style = choose_style(rng, blocks, language, split=split, difficulty=difficulty, assets=assets)
+        blocks = choose_blocks(rng, language, task, em, split=split, difficulty=difficulty, assets=assets)
+        style = choose_style(rng, blocks, language, em, split=split, difficulty=difficulty, assets=assets)
         if style is not None:
             break
     wanted = choose_target(rng, task, blocks, language, split=split, assets=assets)
@@ -83,11 +88,12 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
 
 
 def choose_blocks(
-    rng: np.random.Generator, language: str, task: str, *, split: str, difficulty: float, assets: Assets
+    rng: np.random.Generator, language: str, task: str, em: int, *, split: str, difficulty: float, assets: Assets
 ) -> list[Block]:
     """Blocks of one document, shortened to about the wanted amount of text, numbered or marked where they are items."""
     document = pick(rng, assets.documents(language, split))
     wanted = int(float(rng.uniform(28, 60)) * (1 - difficulty) + float(rng.uniform(150, LONGEST[task])) * difficulty)
+    wanted = min(wanted, int(LOOSE * room(difficulty) * (CELL / em) ** 2))
     wanted = wanted // 2 if language in (*CLOSE, "ko") else wanted
     blocks = start_at(rng, document, heading=task == "page-heading" or rng.random() < 0.5)
     longest = max(12, wanted // (2 if difficulty < 0.3 else 1))
@@ -169,7 +175,14 @@ def searched(rng: np.random.Generator, blocks: Sequence[Block], language: str) -
 
 
 def choose_style(
-    rng: np.random.Generator, blocks: Sequence[Block], language: str, *, split: str, difficulty: float, assets: Assets
+    rng: np.random.Generator,
+    blocks: Sequence[Block],
+    language: str,
+    em: int,
+    *,
+    split: str,
+    difficulty: float,
+    assets: Assets,
 ) -> Style | None:
     """Faces and measures; None where no face draws all of the text."""
     text = "".join(sorted(set("".join(block.text for block in blocks))))
@@ -177,9 +190,6 @@ def choose_style(
     body = face_for(rng, families, text, difficulty=min(difficulty, 0.3))
     if body is None:
         return None
-    em = em_at(rng, difficulty)
-    if rng.random() < 0.45 * difficulty:
-        em = round(em * float(rng.uniform(1.2, 2.8)))
     close = language in (*CLOSE, "ko")
     letters = int(float(rng.uniform(11, 17)) * (1 - difficulty) + float(rng.uniform(26, 56)) * difficulty)
     return Style(
