@@ -77,8 +77,11 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
         style = choose_style(rng, blocks, language, em, split=split, difficulty=difficulty, assets=assets)
         if style is not None:
             break
-    wanted = choose_target(rng, task, blocks, language, split=split, assets=assets)
-    page = shortened(blocks, style, wanted.target if wanted.there else "", difficulty)
+    for _ in range(6):
+        wanted = choose_target(rng, task, blocks, language, split=split, assets=assets)
+        page = shortened(blocks, style, wanted.target if wanted.there else "", difficulty)
+        if sum(line.target[1] > 0 for line in page.lines) <= 1:
+            break
     sheet, marks = printed(rng, page, style, difficulty)
     question, answer, metric = asked_about(rng, wanted, page, sheet, marks, language=language)
     return asked(sheet, question, answer, task=task, metric=metric, language=language)

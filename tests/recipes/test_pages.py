@@ -112,6 +112,18 @@ def test_a_box_holds_the_text_that_is_searched(plain: Assets, seed: int, difficu
     assert not set(box.label.replace(" ", "")) - set(inside)
 
 
+def test_a_searched_text_is_nearly_always_in_one_line(plain: Assets) -> None:
+    examples = [one for one in (made(plain, seed, 0.5) for seed in range(80)) if one.metric == "box"]
+    heights = []
+    for example in examples:
+        (box,) = parse_grounding(example.answer).boxes
+        height, width, _ = picture(example).shape
+        pixels = box.to_pixels(width=width, height=height)
+        heights.append(pixels.y2 - pixels.y1)
+    assert len(heights) > 5
+    assert np.mean(np.array(heights) < 40) > 0.85
+
+
 def test_easy_pages_are_small(plain: Assets) -> None:
     sizes = [picture(made(plain, seed, 0.0)).size // 3 // 784 for seed in range(60)]
     assert np.median(sizes) <= 40
