@@ -278,6 +278,9 @@ def draw_hbars(paper: Paper, chart: Chart, area: Box, look: Look) -> Paper | Non
     """Bars that lie, with the categories at their left."""
     pen, em = look.pen, look.pen.size
     left, top, right, bottom = area
+    if chart.amount:
+        paper.write(chart.amount, (left, pen.baseline(top, 1.2 * em)), pen)
+        top += 1.3 * em
     left += max(pen.width(name) for name in chart.categories) + 0.5 * em
     right -= (max(pen.width(chart.text(v)) for v in chart.values[0]) + 0.4 * em) if chart.labelled else em
     bottom -= 1.4 * em if look.axis else 0.0

@@ -3,6 +3,7 @@
 import http.server
 import io
 import os
+import re
 import socketserver
 import struct
 import threading
@@ -366,16 +367,19 @@ def test_no_message_holds_an_address_of_memory() -> None:
             assert "0x" not in str(caught.value)
 
 
+NEEDS_TRUST = r"torch\.load\((?![^\n]*weights_only=True)"
+
+
 def test_only_the_door_opens_media() -> None:
     """Second doors are where limits get lost."""
     package = Path(video.__file__).parents[1]
     doors = {"picture.py", "clip.py", "fetch.py", "media.py"}
-    forbidden = ("Image.open(", "import av", "http.client", "urllib.request", "torch.load(")
+    forbidden = (r"Image\.open\(", "import av", r"http\.client", r"urllib\.request", NEEDS_TRUST)
     found = [
         f"{path.name}: {word}"
         for path in package.rglob("*.py")
         if path.name not in doors
         for word in forbidden
-        if word in path.read_text(encoding="utf-8")
+        if re.search(word, path.read_text(encoding="utf-8"))
     ]
     assert found == []
