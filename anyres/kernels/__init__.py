@@ -1,0 +1,1 @@
+"""Fast paths on CPUs, each beside its plain twin in `reference`."""

@@ -1,0 +1,95 @@
+"""The plain twins of the native kernels, in torch: the same arithmetic, rounded at the same places.
+
+`linear` is what the tests hold the native one against; it is slow. Where there is no compiler, `exact_linear` is the
+path to take: it is faster and rounds no activations. Shape letters as in packed.py.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from anyres.kernels.packed import PackedWeight, dequantize, unpack
+
+__all__ = ["QuantizedActivations", "exact_linear", "linear", "quantize_activations"]
+
+LARGEST = 127
+SMALLEST = 2.0**-100
+"""A group whose largest value is below this (8e-31) counts as zeros: 127 / 2^-100 is still a float32."""
+BLOCK_BYTES = 64 * 2**20
+"""`exact_linear` holds about this much of the dequantised weight at a time."""
+
+
+class QuantizedActivations(NamedTuple):
+    """Whole numbers from -127 to 127 [T, G, group], and the value of a 1 in each group, float32 [T, G]."""
+
+    codes_TGS: Tensor
+    scales_TG: Tensor
+
+
+def quantize_activations(x_TK: Tensor, group: int) -> QuantizedActivations:
+    """Rounds each group of each token to whole 1/127ths of its largest value, ties to even.
+
+    A group that holds a NaN or an infinity has scale NaN and codes 0, so that all that is computed from it is NaN.
+
+    >>> quantize_activations(torch.tensor([[-254.0, 2.0, 3.0, 5.0]]), 4)
+    QuantizedActivations(codes_TGS=tensor([[[-127.,    1.,    2.,    2.]]]), scales_TG=tensor([[2.]]))
+    """
+    padded_TK = F.pad(x_TK.float(), (0, -x_TK.shape[1] % group))
+    x_TGS = padded_TK.unflatten(1, (-1, group))
+    largest_TG = x_TGS.abs().amax(-1)
+    finite_TG = x_TGS.isfinite().all(-1)
+    used_TG = finite_TG & (largest_TG >= SMALLEST)
+    steps_TG = torch.where(used_TG, LARGEST / largest_TG, 0.0)
+    codes_TGS = (torch.where(used_TG[..., None], x_TGS, 0.0) * steps_TG[..., None]).round().clamp(-LARGEST, LARGEST)
+    scales_TG = torch.where(used_TG, largest_TG / LARGEST, 0.0)
+    return QuantizedActivations(codes_TGS, torch.where(finite_TG, scales_TG, torch.nan))
+
+
+def linear(
+    x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None = None, *, out_dtype: torch.dtype | None = None
+) -> Tensor:
+    """y_TN = x_TK w_NK^T + bias_N with activations rounded to int8: exact sums in a group, float32 between groups."""
+    x = quantize_activations(x_TK, packed.group)
+    codes_NK, scales_NG, minimums_NG = unpack(packed)
+    codes_NGS = _padded(codes_NK, packed).float()
+    scales_GN, minimums_GN = scales_NG.float().T, minimums_NG.float().T
+    y_TN = x_TK.new_zeros(len(x_TK), packed.rows, dtype=torch.float32)
+    for g in range(packed.groups):
+        x_TS, scale_T1 = x.codes_TGS[:, g], x.scales_TG[:, g, None]
+        y_TN = _multiply_add(x_TS @ codes_NGS[:, g].T, scale_T1 * scales_GN[g], y_TN)
+        y_TN = _multiply_add(x_TS.sum(-1, keepdim=True) * scale_T1, minimums_GN[g], y_TN)
+    y_TN = y_TN if bias_N is None else y_TN + bias_N.float()
+    return y_TN.to(out_dtype or x_TK.dtype)
+
+
+def exact_linear(
+    x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None = None, *, out_dtype: torch.dtype | None = None
+) -> Tensor:
+    """y_TN = x_TK w_NK^T + bias_N in the dtype of x_TK, activations as they are; weights come in blocks of rows."""
+    tiles = max(1, BLOCK_BYTES // (4 * 16 * packed.groups * packed.group))
+    parts = [x_TK @ dequantize(block).to(x_TK.dtype).T for block in _blocks(packed, tiles)]
+    y_TN = torch.cat(parts, dim=1)
+    y_TN = y_TN if bias_N is None else y_TN + bias_N.to(y_TN.dtype)
+    return y_TN.to(out_dtype or x_TK.dtype)
+
+
+def _blocks(packed: PackedWeight, tiles: int) -> list[PackedWeight]:
+    """The same matrix as several, each of at most `tiles` tiles of 16 rows."""
+    parts = zip(*(x.split(tiles) for x in (packed.codes, packed.scales, packed.minimums)), strict=True)
+    return [
+        PackedWeight(packed.bits, packed.group, min(packed.rows - 16 * tiles * i, 16 * tiles), packed.columns, *part)
+        for i, part in enumerate(parts)
+    ]
+
+
+def _padded(codes_NK: Tensor, packed: PackedWeight) -> Tensor:
+    stored = packed.groups * packed.group
+    codes_NGS: Tensor = F.pad(codes_NK, (0, stored - packed.columns)).unflatten(1, (packed.groups, packed.group))
+    return codes_NGS
+
+
+def _multiply_add(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """a * b + c rounded once, as the processors' instruction does: two float32 multiply exactly in float64."""
+    return (a.double() * b.double() + c.double()).float()
