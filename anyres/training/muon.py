@@ -6,6 +6,7 @@ bfloat16 units; here the caller chooses.
 """
 
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
@@ -31,31 +32,36 @@ def orthogonalised(gradient_NM: Tensor, dtype: torch.dtype = torch.float32) -> T
 
 
 class Muon(torch.optim.Optimizer):
-    """For weight matrices of hidden layers; embeddings, head, norms and biases belong to AdamW."""
+    """For weight matrices of hidden layers; embeddings, head, norms and biases belong to AdamW.
+
+    With `threads`, matrices are updated side by side, the largest first; each by one thread, to the same bits.
+    """
 
     def __init__(
         self,
-        params: Iterable[dict[str, Any]],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         *,
         lr: float,
         momentum: float = 0.95,
         weight_decay: float = 0.0,
         dtype: torch.dtype = torch.float32,
+        threads: Executor | None = None,
     ) -> None:
-        self.dtype = dtype
+        self.dtype, self.threads = dtype, threads
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
-    @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One update; Nesterov momentum, a larger step for tall matrices."""
         assert closure is None
-        for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, p.grad, group)
+        learnt = [(p, group) for group in self.param_groups for p in group["params"] if p.grad is not None]
+        learnt.sort(key=lambda one: -one[0].numel())
+        run = self.threads.map if self.threads else map
+        list(run(self._update, [p for p, _ in learnt], [group for _, group in learnt]))
 
-    def _update(self, p: Tensor, gradient_NM: Tensor, group: dict[str, Any]) -> None:
-        momentum = group["momentum"]
+    @torch.no_grad()
+    def _update(self, p: Tensor, group: dict[str, Any]) -> None:
+        gradient_NM, momentum = p.grad, group["momentum"]
+        assert gradient_NM is not None
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)

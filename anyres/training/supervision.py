@@ -104,10 +104,15 @@ class TrainingSample:
 def answer_ids(text: str, tokenizer: Tokenizer, extras: object) -> list[int]:
     """Ids of an answer; `<|box_start|>` and the other tokens for places become themselves, all else is plain text."""
     del extras
+    return place_ids(text, tokenizer, tokenizer.encode_text)
+
+
+def place_ids(text: str, tokenizer: Tokenizer, encode: Callable[[str], list[int]]) -> list[int]:
+    """Ids of an answer whose plain text goes through `encode`; tokens for places become themselves."""
     ids: list[int] = []
     for piece in PLACE_TOKENS.split(text):
         special = PLACE_TOKENS.fullmatch(piece)
-        ids.extend([tokenizer.special_id(piece)] if special else tokenizer.encode_text(piece))
+        ids.extend([tokenizer.special_id(piece)] if special else encode(piece))
     return ids
 
 

@@ -11,7 +11,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +20,7 @@ from PIL import ImageFont, features
 
 from anyres.errors import MissingDependencyError, OptionError
 from recipes.tiny.fonts import Face, builtin_fonts, system_fonts
+from recipes.tiny.rude import is_rude
 
 __all__ = ["FOLDER", "LANGUAGES", "SCRIPTS", "SPLITS", "Assets", "Block", "Document", "PackedFace", "script_of"]
 
@@ -84,11 +85,11 @@ class Assets:
     """The opened material. Whatever is asked for and not there is an empty sequence, never an error."""
 
     folder: Path
-    faces: Mapping[tuple[str, str], Families]
+    faces: Mapping[tuple[str, str], Families] = field(repr=False)
     """(script, split) -> families."""
-    texts: Mapping[tuple[str, str, str], tuple[str, ...]]
+    texts: Mapping[tuple[str, str, str], tuple[str, ...]] = field(repr=False)
     """(kind, language, split) -> texts; kinds are "sentence", "word" and those of a pack ("name", "city", ...)."""
-    pages: Mapping[tuple[str, str], tuple[Document, ...]]
+    pages: Mapping[tuple[str, str], tuple[Document, ...]] = field(repr=False)
     """(language, split) -> documents."""
 
     @classmethod
@@ -116,7 +117,7 @@ class Assets:
         return self.phrases("word", language, split)
 
     def phrases(self, kind: str, language: str, split: str) -> Sequence[str]:
-        """Short texts of a kind: "sentence", "word", "name", "city", "street", "company", "product"."""
+        """Short texts of a kind: "sentence", "word", "name", "city", "street", "company", "job"."""
         return self.texts.get((kind, language, checked(split)), ())
 
     def documents(self, language: str, split: str) -> Sequence[Document]:
@@ -238,7 +239,7 @@ def as_packed(face: Face) -> Face:
 
 
 def read_texts(path: Path) -> tuple[Phrases, Pages]:
-    """Phrases and documents of a text pack, or of the committed texts.
+    """Phrases and documents of a text pack, or of the committed texts, without rude words.
 
     A line is `split<TAB>language<TAB>document<TAB>kind<TAB>text` (document "" for what is no part of one); the
     committed ones are `split<TAB>language<TAB>text`, where the language `words` marks English words.
@@ -249,7 +250,7 @@ def read_texts(path: Path) -> tuple[Phrases, Pages]:
         split, language, document, kind, text = line_fields(line, number)
         if document:
             pages.setdefault((language, split), {}).setdefault(document, []).append(Block(kind, text))
-        else:
+        elif kind != "word" or not is_rude(text):
             phrases.setdefault((kind, language, split), []).append(text)
     documents = {
         key: tuple(Document(name, tuple(blocks)) for name, blocks in found.items()) for key, found in pages.items()

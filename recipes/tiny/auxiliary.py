@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recipes.tiny.batches import IGNORED, LONGEST, Batch
+from recipes.tiny.batches import IGNORED, LONGEST, Batch, per_question
 from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
 from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION, PRESENCE
@@ -18,17 +18,20 @@ Figures = dict[str, float]
 MOST_CENTRES = 2
 MOST_CELLS = 12
 """Rows or columns of a picture of things, less one."""
+SIDE = 7
+"""Rows or columns of the largest picture of things."""
 PARTS = slice(5, 9)
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
 
 
 class Tapped(NamedTuple):
     """Hidden states within the decoder: of the visual tokens, and where answers begin, after an early layer; where
-    each of the answers' tokens is told, after a later one; and the samples that these are of."""
+    each of the answers' tokens is told, after a later one; which of these begin an answer; and their samples."""
 
     visual_MD: Tensor
     early_BD: Tensor
     late_ND: Tensor
+    first_N: Tensor
     sample_N: Tensor
 
 
@@ -40,7 +43,8 @@ class AuxiliaryHead(nn.Module):
     a cell lies in the picture, only the decoder can know: its visual tokens tell the box measured from the top left
     corner (of what comes after them they know nothing, so not in parts of the picture). Where the answer begins, an
     early layer tells the picture's rows and columns and what the question names. A later one tells for each token of
-    the answer whether that is there, and where: from the corner in cells, and in parts of the picture.
+    the answer whether that is there, and where: from the corner in cells, and in parts of the picture; and, where the
+    answer begins, how many of the things that the question is about have their centre in each cell.
     """
 
     def __init__(self, width: int) -> None:
@@ -55,6 +59,7 @@ class AuxiliaryHead(nn.Module):
         self.asked = nn.Linear(width, len(COLOURS) + 1 + len(SHAPES) + 1)
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
+        self.spread = nn.Linear(width, SIDE * SIDE * (MOST_CENTRES + 1))
 
     def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
@@ -79,6 +84,10 @@ class AuxiliaryHead(nn.Module):
             for name, part in (self._position_losses(tapped, batch) | self._question_losses(tapped, batch)).items():
                 loss = loss + part
                 figures[name] = part.item()
+        if batch.spread_BM is not None and tapped is not None:
+            spread = self._spread_loss(tapped, batch.spread_BM, batch)
+            loss = loss + spread
+            figures["spread"] = spread.item()
         return loss, figures
 
     def _place_losses(self, normed_MD: Tensor, places_MX: Tensor) -> dict[str, Tensor]:
@@ -99,7 +108,7 @@ class AuxiliaryHead(nn.Module):
         rows, columns = batch.grid[1] // 2, batch.grid[2] // 2
         cell = torch.arange(len(batch.places_MX)) % (rows * columns)
         middle = torch.stack([cell % columns, cell // columns], dim=-1).repeat(1, 2) + 0.5
-        wanted = batch.places_MX[:, BOX] + middle
+        wanted = per_question(batch.places_MX[:, BOX] + middle, batch)
         boxed = wanted.isfinite().all(-1)
         told = self.absolute(self.decoder_norm(tapped.visual_MD[boxed])).float()
         sizes = self.sizes(self.decoder_norm(tapped.early_BD)).float().unflatten(-1, (2, MOST_CELLS))
@@ -127,6 +136,13 @@ class AuxiliaryHead(nn.Module):
             losses["referent"] = 0.5 * F.smooth_l1_loss(told[there, BOX], box, beta=0.1)
             losses["parts"] = 2 * F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
+
+    def _spread_loss(self, tapped: Tapped, spread_BM: Tensor, batch: Batch) -> Tensor:
+        rows, columns = batch.grid[1] // 2, batch.grid[2] // 2
+        told = self.spread(self.late_norm(tapped.late_ND[tapped.first_N])).float()
+        cells_BMC = told.unflatten(-1, (SIDE, SIDE, -1))[:, :rows, :columns].flatten(1, 2)
+        wanted_BM = spread_BM.clamp(max=MOST_CENTRES)
+        return 0.25 * F.cross_entropy(cells_BMC.flatten(0, 1), wanted_BM.flatten(), reduction="sum") / len(spread_BM)
 
 
 def _cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:

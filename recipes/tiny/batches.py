@@ -5,7 +5,6 @@ import os
 import pickle
 import queue
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,39 +21,44 @@ from anyres.model_input import Grid
 from anyres.processing.positions import rope_positions
 from anyres.processing.template import SpecialToken, render
 from anyres.processing.tokenizer import Tokenizer
+from anyres.training.supervision import answer_ids
 from recipes.tiny.factory import CLASSES, Sample, make_sample
+from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import NOBODY, asked
+from recipes.tiny.scenes import Asked
+from recipes.tiny.vocabulary import spelled_ids
 
-__all__ = ["IGNORED", "LONGEST", "Batch", "BatchPool", "Plan", "collate", "make_batch", "reading_order"]
+__all__ = ["IGNORED", "LONGEST", "Batch", "BatchPool", "Plan", "collate", "make_batch", "per_question"]
 
 PATCH, MERGE, TOKEN_SIDE = 14, 2, 28
-IGNORED = -100
-LONGEST = 64
-"""Characters of a line that reading order tells apart."""
-SPECIAL = re.compile(r"(<\|[a-z_]+\|>)")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What one batch is made of: tasks drawn at random among `tasks`, all of one picture size."""
+    """What one batch is made of: tasks drawn at random among `tasks`, all of one picture size.
+
+    With `further`, every sample brings its further questions along.
+    """
 
     tasks: tuple[str, ...]
     size: tuple[int, int]
     frames: int
     samples: int
+    further: bool = False
 
 
 @dataclass
 class Batch:
-    """B samples of one grid; M runs over the visual tokens of the whole batch.
+    """B questions about pictures of one grid, as many about each; M runs over the visual tokens of all pictures.
 
     `cells_MS` counts classes from 0, -1 for an empty slot. `order_M` is the index in the answer of the first character
     of a cell, IGNORED where there is none. `places_MX` has the columns of recipes/tiny/places.py.
-    `asked_B7` holds the colour and the shape that the question names, and its referent.
+    `asked_B7` holds the colour and the shape that the question names, and its referent; `spread_BM` how many of the
+    things that it is about have their centre in each cell of its picture.
     """
 
     task: str
-    frames_BFHW3: np.ndarray
+    frames_PFHW3: np.ndarray
     ids_BL: Tensor
     labels_BL: Tensor
     positions_3BL: Tensor
@@ -63,29 +67,44 @@ class Batch:
     places_MX: Tensor | None
     asked_B7: Tensor
     answers: list[str]
+    spread_BM: Tensor | None = None
     uses: int = 0
 
     @property
+    def pictures(self) -> int:
+        return len(self.frames_PFHW3)
+
+    @property
+    def questions(self) -> int:
+        """About each picture."""
+        return len(self.answers) // self.pictures
+
+    @property
     def grid(self) -> Grid:
-        _, frames, height, width, _ = self.frames_BFHW3.shape
+        _, frames, height, width, _ = self.frames_PFHW3.shape
         return ((frames + 1) // 2, height // PATCH, width // PATCH)
 
     def pixels_PX(self) -> Tensor:
         """Normalised patches of all samples in storage order, as `anyres.processing.image` makes them one by one."""
-        frames = torch.from_numpy(self.frames_BFHW3)
+        frames = torch.from_numpy(self.frames_PFHW3)
         if frames.shape[1] % 2:
             frames = torch.cat([frames, frames[:, -1:]], dim=1)
         x = (frames.float() / 255 - torch.tensor(CLIP_MEAN)) / torch.tensor(CLIP_STD)
-        b, (t, h, w) = len(x), self.grid
+        b, (t, h, w) = self.pictures, self.grid
         x = x.view(b, t, 2, h // MERGE, MERGE, PATCH, w // MERGE, MERGE, PATCH, 3)
         return x.permute(0, 1, 3, 6, 4, 7, 9, 2, 5, 8).reshape(b * t * h * w, -1)
 
 
-def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
-    """Token rows are padded on the right, where a causal model never looks back from."""
+def collate(samples: Sequence[Sample], tokenizer: Tokenizer, *, further: bool = False) -> Batch:
+    """Token rows are padded on the right, where a causal model never looks back from.
+
+    With `further`, a sample's further questions follow its own, and all samples must have as many.
+    """
     frames = np.stack([np.stack(sample.frames) for sample in samples])
     grid = ((frames.shape[1] + 1) // 2, frames.shape[2] // PATCH, frames.shape[3] // PATCH)
-    rows = [_row(sample, grid, tokenizer) for sample in samples]
+    own = [(one, Asked(one.question, one.answer, one.referent or NOBODY, one.spread)) for one in samples]
+    told = [pair for pair in own for pair in (pair, *((pair[0], more) for more in pair[0].further if further))]
+    rows = [_row(sample, one, grid, tokenizer) for sample, one in told]
     longest = max(len(ids) for ids, _, _ in rows)
     ids_BL = torch.zeros(len(rows), longest, dtype=torch.int64)
     labels_BL = torch.full((len(rows), longest), IGNORED)
@@ -100,33 +119,21 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer) -> Batch:
     places_MX = torch.from_numpy(np.concatenate(places)) if len(places) == len(samples) else None
     order_M = None
     if samples[0].task == "line":
-        order_M = torch.cat([torch.tensor(reading_order(sample, grid[2] // MERGE)) for sample in samples])
-    asked_B7 = torch.tensor([(*asked(one.question), *(one.referent or NOBODY)) for one in samples])
-    answers = [sample.answer for sample in samples]
+        order_M = torch.cat([_order_of(sample, grid[2] // MERGE) for sample in samples])
+    asked_B7 = torch.tensor([(*asked(one.question), *one.referent) for _, one in told])
+    spreads = [one.spread for _, one in told if one.spread is not None]
+    spread_BM = torch.tensor(spreads) if len(spreads) == len(told) else None
+    answers = [one.answer for _, one in told]
     return Batch(
-        samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, places_MX, asked_B7, answers
-    )
+        samples[0].task, frames, ids_BL, labels_BL, positions_3BL, cells_MS, order_M, places_MX, asked_B7, answers,
+        spread_BM,
+    )  # fmt: skip
 
 
-def reading_order(sample: Sample, columns: int) -> list[int]:
-    """Index in the answer of the first character of each cell; a line taller than a cell shows it in several rows."""
-    assert sample.cells is not None
-    order = [IGNORED] * len(sample.cells)
-    read = 0
-    for column in range(columns):
-        after = read
-        for cell in range(column, len(order), columns):
-            at = read
-            for character in (CLASSES[one] for one in sample.cells[cell] if one >= 0):
-                found = sample.answer.find(character, at)
-                if found < 0:
-                    break
-                if order[cell] == IGNORED:
-                    order[cell] = min(found, LONGEST - 1)
-                at = found + 1
-            after = max(after, at)
-        read = after
-    return order
+def per_question(rows_MX: Tensor, batch: Batch) -> Tensor:
+    """Rows of the visual tokens of every picture, once more for each question about it."""
+    pictures_PMX = rows_MX.view(batch.pictures, -1, rows_MX.shape[-1])
+    return pictures_PMX.repeat_interleave(batch.questions, dim=0).flatten(0, 1)
 
 
 def make_batch(plan: Plan, *, split: str, seed: int, difficulty: float, tokenizer: Tokenizer) -> Batch:
@@ -138,7 +145,7 @@ def make_batch(plan: Plan, *, split: str, seed: int, difficulty: float, tokenize
         )
         for _ in range(plan.samples)
     ]
-    return collate(samples, tokenizer)
+    return collate(samples, tokenizer, further=plan.further)
 
 
 class BatchPool:
@@ -206,12 +213,18 @@ def _work(fresh: "mp.Queue[bytes]", difficulty: object, folder: Path, plans: tup
         fresh.put(pickle.dumps(batch))
 
 
-def _row(sample: Sample, grid: Grid, tokenizer: Tokenizer) -> tuple[list[int], int, Tensor]:
+def _order_of(sample: Sample, columns: int) -> Tensor:
+    assert sample.cells is not None
+    letters = ["".join(CLASSES[one] for one in cell if one >= 0) for cell in sample.cells]
+    return torch.tensor(reading_order(letters, sample.answer, columns))
+
+
+def _row(sample: Sample, one: Asked, grid: Grid, tokenizer: Tokenizer) -> tuple[list[int], int, Tensor]:
     kind = "video" if len(sample.frames) > 1 else "image"
-    before, after = _prompt(sample.question, kind, tokenizer)
+    before, after = _prompt(one.question, kind, tokenizer)
     visual_tokens = grid[0] * grid[1] * grid[2] // MERGE**2
-    spell = _spelled_ids if sample.task == "line" else _answer_ids
-    answer = [*spell(sample.answer, tokenizer), tokenizer.special_id("<|im_end|>")]
+    told = spelled_ids(one.answer, tokenizer) if sample.task == "line" else answer_ids(one.answer, tokenizer, None)
+    answer = [*told, tokenizer.special_id("<|im_end|>")]
     ids = [*before, *[tokenizer.special_id(f"<|{kind}_pad|>")] * visual_tokens, *after, *answer]
     positions = rope_positions([len(before), grid, len(after) + len(answer)])
     return ids, len(answer), positions.positions_3T
@@ -234,15 +247,3 @@ def _segment_ids(segment: SpecialToken | str, tokenizer: Tokenizer) -> list[int]
     return (
         [tokenizer.special_id(segment.token)] if isinstance(segment, SpecialToken) else tokenizer.encode_text(segment)
     )
-
-
-def _spelled_ids(answer: str, tokenizer: Tokenizer) -> list[int]:
-    """Print is read letter by letter: one token a character, so that each answers to one place in the picture."""
-    return [one for character in answer for one in tokenizer.encode_text(character)]
-
-
-def _answer_ids(answer: str, tokenizer: Tokenizer) -> list[int]:
-    ids: list[int] = []
-    for piece in SPECIAL.split(answer):
-        ids.extend([tokenizer.special_id(piece)] if SPECIAL.fullmatch(piece) else tokenizer.encode_text(piece))
-    return ids

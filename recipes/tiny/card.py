@@ -21,6 +21,7 @@ from PIL import Image
 
 import anyres
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart, VideoPart
+from recipes.tiny import scores
 from recipes.tiny.corpus import corpus
 from recipes.tiny.factory import Sample, make_sample
 
@@ -161,7 +162,7 @@ def exact(told: Sequence[str], samples: Sequence[Sample]) -> float:
 
 def characters(told: Sequence[str], samples: Sequence[Sample]) -> float:
     """1 - edits / characters over all samples (1 - character error rate)."""
-    edits = sum(edit_distance(text, sample.answer) for text, sample in zip(told, samples, strict=True))
+    edits = sum(scores.edit_distance(text, sample.answer) for text, sample in zip(told, samples, strict=True))
     return max(0.0, 1 - edits / sum(len(sample.answer) for sample in samples))
 
 
@@ -186,24 +187,8 @@ def overlap(first: str, second: str) -> float:
     found = BOX.search(first), BOX.search(second)
     if found[0] is None or found[1] is None:
         return 0.0
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = ([int(n) for n in match.groups()] for match in found if match)
-    inside = max(0, min(ax1, bx1) - max(ax0, bx0)) * max(0, min(ay1, by1) - max(ay0, by0))
-    union = max(0, ax1 - ax0) * max(0, ay1 - ay0) + (bx1 - bx0) * (by1 - by0) - inside
-    return inside / union if union else 0.0
-
-
-def edit_distance(first: str, second: str) -> int:
-    """Fewest insertions, deletions and replacements (Levenshtein).
-
-    >>> edit_distance("kitten", "sitting")
-    3
-    """
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, 1):
-        previous, row[0] = row[0], i
-        for j, b in enumerate(second, 1):
-            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
-    return row[-1]
+    first_box, second_box = (tuple(int(n) for n in match.groups()) for match in found if match)
+    return scores.overlap(first_box, second_box)
 
 
 def write_card(folder: Path, rows: Sequence[dict[str, object]], count: int, notes: str) -> None:

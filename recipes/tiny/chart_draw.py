@@ -181,13 +181,19 @@ def draw_frame(paper: Paper, box: Box, look: Look) -> None:
         paper.rule((left, bottom), (right, bottom), look.theme.rule)
 
 
+def below_amount(paper: Paper, chart: Chart, area: Box, pen: Pen) -> Box:
+    """What is left of the area below the name of what is measured."""
+    left, top, right, bottom = area
+    if not chart.amount:
+        return area
+    paper.write(chart.amount, (left, pen.baseline(top, 1.2 * pen.size)), pen)
+    return left, top + 1.3 * pen.size, right, bottom
+
+
 def draw_upright(paper: Paper, chart: Chart, area: Box, look: Look) -> Paper | None:
     """Bars, lines or points over a horizontal axis of categories (or numbers)."""
     pen, em = look.pen, look.pen.size
-    left, top, right, bottom = area
-    if chart.amount:
-        paper.write(chart.amount, (left, pen.baseline(top, 1.2 * em)), pen)
-        top += 1.3 * em
+    left, top, right, bottom = below_amount(paper, chart, area, pen)
     top += 1.0 * em if chart.labelled or chart.kind == "scatter" else 0.5 * em
     bottom -= 1.4 * em
     probe = scale(chart, area, (bottom - top) / (1.8 * em))
@@ -277,10 +283,7 @@ def draw_points(paper: Paper, chart: Chart, plot: Plot, look: Look) -> Paper | N
 def draw_hbars(paper: Paper, chart: Chart, area: Box, look: Look) -> Paper | None:
     """Bars that lie, with the categories at their left."""
     pen, em = look.pen, look.pen.size
-    left, top, right, bottom = area
-    if chart.amount:
-        paper.write(chart.amount, (left, pen.baseline(top, 1.2 * em)), pen)
-        top += 1.3 * em
+    left, top, right, bottom = below_amount(paper, chart, area, pen)
     left += max(pen.width(name) for name in chart.categories) + 0.5 * em
     right -= (max(pen.width(chart.text(v)) for v in chart.values[0]) + 0.4 * em) if chart.labelled else em
     bottom -= 1.4 * em if look.axis else 0.0

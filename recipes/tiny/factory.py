@@ -11,8 +11,8 @@ from recipes.tiny.clips import STAGES, make_clip
 from recipes.tiny.corpus import ALPHABET
 from recipes.tiny.fonts import FontSet, system_fonts
 from recipes.tiny.lines import SLOTS, make_line
-from recipes.tiny.places import Places
-from recipes.tiny.scenes import PLANS, make_scene
+from recipes.tiny.places import Places, Referent, Spread
+from recipes.tiny.scenes import PLANS, Asked, make_scene
 from recipes.tiny.things import NAMES
 
 CLASSES: tuple[str, ...] = (*sorted(ALPHABET - {" "}), *NAMES)
@@ -42,8 +42,12 @@ class Sample:
     """[M, SLOTS] indices into CLASSES, left to right, -1 = empty; row-major, for clips frame pair by frame pair."""
     places: Places | None = None
     """[M, COLUMNS] of recipes/tiny/places.py; None for print."""
-    referent: tuple[float, ...] | None = None
+    referent: Referent | None = None
     """What the question is about, as `referent_of` tells it; None for print."""
+    spread: Spread | None = None
+    """How many of the things that the question is about have their centre in each cell; None where unknown."""
+    further: tuple[Asked, ...] = ()
+    """More questions about the same picture, for training."""
 
 
 def cell_array(cells: list[list[str]]) -> NDArray[np.int16]:
@@ -86,9 +90,11 @@ def make_sample(
     rng = np.random.default_rng([zlib.crc32(task.encode()), SPLITS.index(split), seed])
     if task in PLANS:
         scene = make_scene(rng, task=task, difficulty=difficulty, size=size)
+        first, *rest = scene.asked
         return Sample(
-            task, (scene.frame,), scene.question, scene.answer, cell_array(scene.cells), scene.places, scene.referent
-        )
+            task, (scene.frame,), first.question, first.answer, cell_array(scene.cells), scene.places, first.referent,
+            first.spread, tuple(rest),
+        )  # fmt: skip
     if task in STAGES:
         clip = make_clip(rng, task=task, difficulty=difficulty, size=size)
         return Sample(

@@ -1,6 +1,7 @@
 """Pictures of one printed line, with the characters that lie in each visual token's cell."""
 
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -20,6 +21,9 @@ SLOTS = 4
 HEIGHTS, HEIGHT_SHARES = (28, 56, 84), (0.72, 0.22, 0.06)
 WIDEST = {28: 784, 56: 840, 84: 672}
 WIDTH_STEP = 56
+IGNORED = -100
+LONGEST = 64
+"""Places in an answer that the reading order tells apart."""
 
 
 @dataclass(frozen=True)
@@ -348,3 +352,27 @@ def draw_line(rng: np.random.Generator, layout: Layout, left: float, setting: Se
         canvas, slope = tilt(rng, canvas, min(top, height - bottom), setting.hardness)
     frame = coloured(rng, shrink(rng, print_grey(rng, canvas, setting), setting), setting.hardness)
     return Line(frame, layout.text, cells_of(layout, left, baseline, slope, setting))
+
+
+def reading_order(letters: Sequence[str], answer: str, columns: int) -> list[int]:
+    """Of each cell of one printed line, the place in the answer of its first character, which may lie in several rows.
+
+    >>> reading_order(("ab", "", "d"), "ab cd", 3)
+    [0, -100, 4]
+    """
+    order = [IGNORED] * len(letters)
+    read = 0
+    for column in range(columns):
+        after = read
+        for cell in range(column, len(letters), columns):
+            at = read
+            for character in letters[cell]:
+                found = answer.find(character, at)
+                if found < 0:
+                    break
+                if order[cell] == IGNORED:
+                    order[cell] = min(found, LONGEST - 1)
+                at = found + 1
+            after = max(after, at)
+        read = after
+    return order

@@ -7,7 +7,7 @@ come in as reading gets better: who cannot read a line learns nothing from a rec
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,11 +15,12 @@ import numpy as np
 
 from anyres.errors import MissingDependencyError
 from anyres.processing.tokenizer import Tokenizer
-from anyres.training.supervision import PLACE_TOKENS, TrainingExample
+from anyres.training.supervision import TrainingExample, place_ids
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Example
 from recipes.tiny.levels import Levels
 from recipes.tiny.taught import Taught, read_classes, taught
+from recipes.tiny.vocabulary import spelled_ids
 
 __all__ = ["GROUPS", "TASKS", "Mixture", "Task", "answer_ids", "example_of", "group_of", "missing", "opened_assets"]
 
@@ -178,15 +179,8 @@ def example_of(task: Task, rng: np.random.Generator, *, split: str, difficulty: 
 def answer_ids(text: str, tokenizer: Tokenizer, extras: object) -> list[int]:
     """Ids of an answer, one character at a time where the example says so; what marks places is one token each."""
     assert isinstance(extras, Taught)
-    ids: list[int] = []
-    for piece in PLACE_TOKENS.split(text):
-        if PLACE_TOKENS.fullmatch(piece):
-            ids.append(tokenizer.special_id(piece))
-        elif extras.spelled:
-            ids.extend(one for character in piece for one in tokenizer.encode_text(character))
-        else:
-            ids.extend(tokenizer.encode_text(piece))
-    return ids
+    spell = partial(spelled_ids, tokenizer=tokenizer)
+    return place_ids(text, tokenizer, spell if extras.spelled else tokenizer.encode_text)
 
 
 def missing(tasks: Sequence[Task], assets: Assets) -> dict[Task, str]:

@@ -19,10 +19,13 @@ __all__ = [
     "STEP",
     "Change",
     "Places",
+    "Referent",
+    "Spread",
     "asked",
     "changes",
     "places_of",
     "referent_of",
+    "spread",
     "still",
 ]
 
@@ -33,6 +36,8 @@ ABSENT = (np.nan,) * 4 + (0.0,)
 STEP = 10.0
 """Pixels a frame that count as a motion of 1."""
 Places = NDArray[np.float32]
+Referent = tuple[float, ...]
+Spread = tuple[int, ...]
 Change = tuple[float, float, float]
 """Pixels a frame to the right, pixels a frame down, and 1 for what comes, -1 for what goes."""
 
@@ -57,12 +62,30 @@ def places_of(things: Sequence[Thing], size: tuple[int, int], changed: Mapping[s
         largest[seen] = shares[seen]
         box = np.array(box_of(thing, size)) / CELL
         table[seen, BOX] = box - np.tile(middle[seen], 2)
-        cell = min(int(thing.y // CELL), rows - 1) * columns + min(int(thing.x // CELL), columns - 1)
-        table[max(cell, 0), CENTRES] += 1
+        table[_centre(thing, rows, columns), CENTRES] += 1
         if changed is not None:
             right, down, change = changed.get(thing.name, (0.0, 0.0, 0.0))
             table[seen, 5:] = right / STEP, down / STEP, change
     return table
+
+
+def spread(things: Sequence[Thing], names: Sequence[str], size: tuple[int, int]) -> Spread:
+    """How many of the things called by one of `names` have their centre in each cell, row-major.
+
+    >>> spread([Thing("star", "red", 40, 10, 9), Thing("ring", "red", 70, 40, 9)], ["red star"], (56, 84))
+    (0, 1, 0, 0, 0, 0)
+    """
+    rows, columns = size[0] // CELL, size[1] // CELL
+    counts = [0] * (rows * columns)
+    for thing in things:
+        if thing.name in names:
+            counts[_centre(thing, rows, columns)] += 1
+    return tuple(counts)
+
+
+def _centre(thing: Thing, rows: int, columns: int) -> int:
+    row, column = int(thing.y // CELL), int(thing.x // CELL)
+    return min(max(row, 0), rows - 1) * columns + min(max(column, 0), columns - 1)
 
 
 def still(cells: int) -> Places:
@@ -80,7 +103,7 @@ def changes(first: Sequence[Thing], second: Sequence[Thing]) -> dict[str, Change
     return moved | came | dict.fromkeys(before.keys() - after.keys(), (0.0, 0.0, -1.0))
 
 
-def referent_of(thing: Thing, size: tuple[int, int]) -> tuple[float, ...]:
+def referent_of(thing: Thing, size: tuple[int, int]) -> Referent:
     """x1, y1, x2, y2 of the thing that is asked for, in cells from the top left corner, and 1: it is there.
 
     ABSENT stands for a thing that is not there, NOBODY for questions about no one thing.

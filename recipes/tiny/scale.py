@@ -13,7 +13,7 @@ from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.train import initialise
-from recipes.tiny.vocabulary import default_ranks_file, write_tokenizer
+from recipes.tiny.vocabulary import default_ranks_file, with_token_ids, write_settings, write_tokenizer
 
 __all__ = ["MAX_PIXELS", "SCALES", "Scale", "image_config", "model_config", "new_model", "write_start"]
 
@@ -51,7 +51,8 @@ tokens 3.2; and one that only shows that all parts fit together."""
 
 def model_config(tokenizer: Tokenizer, scale: Scale) -> Qwen2VLConfig:
     """The configuration of a scale with this vocabulary; tied head."""
-    return Qwen2VLConfig(
+    return with_token_ids(
+        tokenizer,
         vision=VisionConfig(
             depth=scale.vision_depth,
             embed_dim=scale.vision_width,
@@ -70,13 +71,6 @@ def model_config(tokenizer: Tokenizer, scale: Scale) -> Qwen2VLConfig:
             mrope_section=SECTION,
             tie_word_embeddings=True,
         ),
-        bos_token_id=tokenizer.special_id("<|endoftext|>"),
-        eos_token_id=tokenizer.special_id("<|im_end|>"),
-        vision_start_token_id=tokenizer.special_id("<|vision_start|>"),
-        vision_end_token_id=tokenizer.special_id("<|vision_end|>"),
-        vision_token_id=tokenizer.special_id("<|vision_pad|>"),
-        image_token_id=tokenizer.special_id("<|image_pad|>"),
-        video_token_id=tokenizer.special_id("<|video_pad|>"),
     )
 
 
@@ -104,11 +98,9 @@ def write_start(folder: Path, scale: Scale, *, tokenizer: Path | None = None) ->
         for name in TOKENIZER_FILES:
             shutil.copyfile(tokenizer / name, folder / name)
     words = Tokenizer.from_folder(folder)
-    ends = [words.special_id("<|im_end|>"), words.special_id("<|endoftext|>")]
-    generation = {"do_sample": False, "eos_token_id": ends, "pad_token_id": ends[1], "bos_token_id": ends[1]}
-    _write(folder / "generation_config.json", generation)
-    _write(folder / "preprocessor_config.json", image_config().to_dict())
-    _write(folder / "config.json", model_config(words, scale).to_dict())
+    write_settings(folder, words, image_config())
+    config = json.dumps(model_config(words, scale).to_dict(), indent=2)
+    (folder / "config.json").write_text(config + "\n", encoding="utf-8")
 
 
 def new_model(folder: Path, *, weights: Path | None = None, seed: int = 0) -> Qwen2VL:
@@ -124,7 +116,3 @@ def new_model(folder: Path, *, weights: Path | None = None, seed: int = 0) -> Qw
         raise CheckpointError(str(weights), "a model of another shape", f"that of {folder / 'config.json'}")
     model.load_state_dict(given)
     return model
-
-
-def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recipes.tiny.places import ABSENT, NOBODY, Places, places_of, referent_of
+from recipes.tiny.places import ABSENT, NOBODY, Places, Referent, Spread, places_of, referent_of, spread
 from recipes.tiny.things import (
     COLOURS,
     NAMES,
@@ -23,6 +23,8 @@ from recipes.tiny.things import (
 
 SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196), (196, 84))
 MOST = 6
+FURTHER = 3
+"""Questions about a scene beside the one that it was made for."""
 COLOUR_QUESTIONS = (
     "What colour is the {}?",
     "What color is the {}?",
@@ -45,23 +47,34 @@ BOX_QUESTIONS = ("Where is the {}?", "Find the {}.", "Give the box of the {}.", 
 PRESENT_QUESTIONS = ("Is there a {}?", "Do you see a {}?", "Does the picture show a {}?")
 
 
-class Scene(NamedTuple):
-    """A picture uint8 [H, W, 3] with a question, its answer, and the names and places of the things in each cell."""
+class Asked(NamedTuple):
+    """A question, its answer, and what it is about, as `referent_of` tells it and cell by cell."""
 
-    frame: NDArray[np.uint8]
     question: str
     answer: str
+    referent: Referent
+    spread: Spread | None = None
+
+
+class Scene(NamedTuple):
+    """A picture uint8 [H, W, 3], what is asked about it first and further, and what lies in its cells, and where."""
+
+    frame: NDArray[np.uint8]
+    asked: list[Asked]
     cells: list[list[str]]
     places: Places
-    referent: tuple[float, ...]
 
 
 class Plan(NamedTuple):
-    """What a question needs: the things to paint and what to ask; the answer may need their places."""
+    """What a question needs: the things to paint, what to ask, and the names that it is about.
+
+    The answer may need their places.
+    """
 
     names: list[str]
     question: str
     answer: str
+    about: list[str]
 
 
 def pick(rng: np.random.Generator, options: tuple[str, ...] | list[str]) -> str:
@@ -88,32 +101,38 @@ def plan_colour(rng: np.random.Generator, difficulty: float) -> Plan:
     """The colour of the only thing of a shape."""
     colour, shape = pick(rng, [*COLOURS]), pick(rng, SHAPES)
     rest = others(rng, int(rng.integers(crowd(difficulty))), [n for n in NAMES if not n.endswith(" " + shape)])
-    return Plan([f"{colour} {shape}", *rest], pick(rng, COLOUR_QUESTIONS).format(shape), colour)
+    return Plan([f"{colour} {shape}", *rest], pick(rng, COLOUR_QUESTIONS).format(shape), colour, [f"{colour} {shape}"])
 
 
 def plan_shape(rng: np.random.Generator, difficulty: float) -> Plan:
     """The shape of the only thing of a colour."""
     colour, shape = pick(rng, [*COLOURS]), pick(rng, SHAPES)
     rest = others(rng, int(rng.integers(crowd(difficulty))), [n for n in NAMES if not n.startswith(colour + " ")])
-    return Plan([f"{colour} {shape}", *rest], pick(rng, SHAPE_QUESTIONS).format(colour), shape)
+    return Plan([f"{colour} {shape}", *rest], pick(rng, SHAPE_QUESTIONS).format(colour), shape, [f"{colour} {shape}"])
+
+
+def countable(rng: np.random.Generator, name: str) -> tuple[list[str], str]:
+    """The names, `name` among them, that one noun covers: all things, those of its shape, its colour, or both."""
+    colour, shape = name.split(" ")
+    return [
+        ([*NAMES], "things"),
+        ([n for n in NAMES if n.endswith(" " + shape)], plural(shape)),
+        ([n for n in NAMES if n.startswith(colour + " ")], f"{colour} things"),
+        ([name], f"{colour} {plural(shape)}"),
+    ][int(rng.choice(4, p=(0.3, 0.3, 0.25, 0.15)))]
 
 
 def plan_count(rng: np.random.Generator, difficulty: float) -> Plan:
     """How many things, or things of a colour, of a shape, or of both: 0 to 6, nearly evenly."""
     colour, shape = pick(rng, [*COLOURS]), pick(rng, SHAPES)
-    asked, noun = [
-        ([*NAMES], "things"),
-        ([n for n in NAMES if n.endswith(" " + shape)], plural(shape)),
-        ([n for n in NAMES if n.startswith(colour + " ")], f"{colour} things"),
-        ([f"{colour} {shape}"], f"{colour} {plural(shape)}"),
-    ][int(rng.choice(4, p=(0.3, 0.3, 0.25, 0.15)))]
+    asked, noun = countable(rng, f"{colour} {shape}")
     most = crowd(difficulty)
     count = int(rng.integers(1 if noun == "things" else 0, most + 1))
     rest = others(
         rng, int(rng.integers(1 if count == 0 else 0, max(1, most - count) + 1)), [n for n in NAMES if n not in asked]
     )
     names = others(rng, count, asked) + rest[: MOST - count]
-    return Plan(names, pick(rng, COUNT_QUESTIONS).format(noun), str(count))
+    return Plan(names, pick(rng, COUNT_QUESTIONS).format(noun), str(count), asked)
 
 
 def rivals(rng: np.random.Generator, name: str, count: int) -> list[str]:
@@ -123,14 +142,18 @@ def rivals(rng: np.random.Generator, name: str, count: int) -> list[str]:
     return [pick(rng, near if rng.random() < 0.5 else [n for n in NAMES if n != name]) for _ in range(count)]
 
 
+def box_answer(called: str, box: str) -> str:
+    """A box as Qwen2-VL writes it."""
+    return f"<|object_ref_start|>{called}<|object_ref_end|><|box_start|>{box}<|box_end|>"
+
+
 def plan_box(rng: np.random.Generator, difficulty: float) -> Plan:
     """Where the only thing of a name is; `{box}` stands in the answer until it is placed."""
     name = pick(rng, NAMES)
     rest = rivals(rng, name, int(rng.integers(crowd(difficulty))))
     shape = name.split(" ")[1]
     called = shape if rng.random() < 0.3 and not any(n.endswith(" " + shape) for n in rest) else name
-    answer = f"<|object_ref_start|>{called}<|object_ref_end|><|box_start|>{{box}}<|box_end|>"
-    return Plan([name, *rest], pick(rng, BOX_QUESTIONS).format(called), answer)
+    return Plan([name, *rest], pick(rng, BOX_QUESTIONS).format(called), box_answer(called, "{box}"), [name])
 
 
 def plan_absent(rng: np.random.Generator, difficulty: float) -> Plan:
@@ -140,8 +163,8 @@ def plan_absent(rng: np.random.Generator, difficulty: float) -> Plan:
     shape = name.split(" ")[1]
     if rng.random() < 0.3 and not any(n.endswith(" " + shape) for n in rest):
         questions = COLOUR_QUESTIONS if rng.random() < 0.6 else BOX_QUESTIONS
-        return Plan(rest, pick(rng, questions).format(shape), f"There is no {shape}.")
-    return Plan(rest, pick(rng, BOX_QUESTIONS).format(name), f"There is no {name}.")
+        return Plan(rest, pick(rng, questions).format(shape), f"There is no {shape}.", [])
+    return Plan(rest, pick(rng, BOX_QUESTIONS).format(name), f"There is no {name}.", [])
 
 
 def plan_present(rng: np.random.Generator, difficulty: float) -> Plan:
@@ -149,7 +172,7 @@ def plan_present(rng: np.random.Generator, difficulty: float) -> Plan:
     name = pick(rng, NAMES)
     there = rng.random() < 0.5
     rest = rivals(rng, name, int(rng.integers(0 if there else 1, crowd(difficulty) + (0 if there else 1))))
-    return Plan([name] * there + rest, pick(rng, PRESENT_QUESTIONS).format(name), "yes" if there else "no")
+    return Plan([name] * there + rest, pick(rng, PRESENT_QUESTIONS).format(name), "yes" if there else "no", [name])
 
 
 PLANS = {
@@ -191,4 +214,24 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     unnamed = ABSENT if task in ("absent", "present") else NOBODY
     there = task not in ("count", "absent") and plan.answer != "no"
     referent = referent_of(things[0], size) if there else unnamed
-    return Scene(frame, plan.question, answer, cells_of(things, size), places_of(things, size), referent)
+    first = Asked(plan.question, answer, referent, spread(things, plan.about, size))
+    return Scene(frame, [first, *further(rng, things, size)], cells_of(things, size), places_of(things, size))
+
+
+def further(rng: np.random.Generator, things: list[Thing], size: tuple[int, int]) -> list[Asked]:
+    """FURTHER questions about a painted scene: how many there are of a kind, and where the only one of a name is."""
+    there = [thing.name for thing in things]
+    single = [thing for thing in things if there.count(thing.name) == 1]
+    found = []
+    for _ in range(FURTHER):
+        if single and rng.random() < 0.5:
+            thing = single[int(rng.integers(len(single)))]
+            question = pick(rng, BOX_QUESTIONS).format(thing.name)
+            answer, where = box_answer(thing.name, box_text(thing, size)), spread(things, [thing.name], size)
+            found.append(Asked(question, answer, referent_of(thing, size), where))
+        else:
+            covered, noun = countable(rng, pick(rng, there if rng.random() < 0.8 else NAMES))
+            count = sum(name in covered for name in there)
+            question = pick(rng, COUNT_QUESTIONS).format(noun)
+            found.append(Asked(question, str(count), NOBODY, spread(things, covered, size)))
+    return found

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from anyres.chat import ImagePart
-from recipes.tiny.card import edit_distance
 from recipes.tiny.example import Example
 from recipes.tiny.regions import box_at
 
-__all__ = ["METRICS", "Part"]
+__all__ = ["METRICS", "Part", "edit_distance", "overlap"]
 
 PLACE = re.compile(r"\((\d+),(\d+)\)(?:,\((\d+),(\d+)\))?")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
@@ -36,6 +35,20 @@ def characters(told: str, example: Example) -> Part:
     """The characters of the answer, less the edits that it takes to get there (1 - character error rate)."""
     wanted = len(example.answer)
     return Part(wanted - edit_distance(told, example.answer), wanted)
+
+
+def edit_distance(first: str, second: str) -> int:
+    """Fewest insertions, deletions and replacements (Levenshtein).
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(second) + 1))
+    for i, a in enumerate(first, 1):
+        previous, row[0] = row[0], i
+        for j, b in enumerate(second, 1):
+            previous, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, previous + (a != b))
+    return row[-1]
 
 
 def number(told: str, example: Example) -> Part:

@@ -2,6 +2,7 @@
 
 from anyres.config import ImageProcessorConfig, Qwen2VLConfig, TextConfig, VisionConfig
 from anyres.processing.tokenizer import Tokenizer
+from recipes.tiny.vocabulary import with_token_ids
 
 __all__ = ["image_config", "model_config"]
 
@@ -15,7 +16,8 @@ MAX_VISUAL_TOKENS = 36  # pictures in training have no more; what is larger gets
 
 def model_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
     """Vision: 6 layers, 6 heads of 32. Decoder: 4 layers, 6 query and 2 key/value heads of 32, tied head."""
-    return Qwen2VLConfig(
+    return with_token_ids(
+        tokenizer,
         vision=VisionConfig(depth=6, embed_dim=WIDTH, num_heads=6, mlp_ratio=4, hidden_size=WIDTH),
         text=TextConfig(
             hidden_size=WIDTH,
@@ -29,13 +31,6 @@ def model_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
             mrope_section=(4, 6, 6),
             tie_word_embeddings=True,
         ),
-        bos_token_id=tokenizer.special_id("<|endoftext|>"),
-        eos_token_id=tokenizer.special_id("<|im_end|>"),
-        vision_start_token_id=tokenizer.special_id("<|vision_start|>"),
-        vision_end_token_id=tokenizer.special_id("<|vision_end|>"),
-        vision_token_id=tokenizer.special_id("<|vision_pad|>"),
-        image_token_id=tokenizer.special_id("<|image_pad|>"),
-        video_token_id=tokenizer.special_id("<|video_pad|>"),
     )
 
 

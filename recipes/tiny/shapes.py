@@ -38,7 +38,7 @@ def make_shapes(
     task = pick(rng, tuple(scenes.PLANS))
     scene = scenes.make_scene(rng, task=task, difficulty=difficulty, size=None)
     dense = Dense(names=tuple(tuple(cell) for cell in scene.cells), places=scene.places)
-    turns = (scene.question, scene.answer)
+    turns = scene.asked[0][:2]
     return about_pictures(f"shape-{task}", [scene.frame], turns, dense=[dense], metric=METRICS.get(task, "exact"))
 
 

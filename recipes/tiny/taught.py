@@ -16,6 +16,7 @@ from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Dense, Example
 from recipes.tiny.icon_pack import has_icons, icon_pack
+from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import BOX, Places
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
@@ -23,10 +24,8 @@ from recipes.tiny.things import NAMES
 __all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Classes", "Item", "Taught", "build_classes",
            "read_classes", "taught"]  # fmt: skip
 
-NOTHING, IGNORED = -1, -100
+NOTHING = -1
 LETTER_SLOTS, NAME_SLOTS = 6, 4
-LONGEST = 64
-"""Places in an answer that the reading order tells apart."""
 OWN_CLASSES = 2000
 """Characters, the commonest ones, that are classes of their own; of others the first token is told."""
 PLAIN_WIDGETS = ("button", "field", "list", "check box", "switch", "radio button", "tab")
@@ -144,30 +143,6 @@ def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Ite
 def _slots(cells: Iterable[Sequence[int]], count: int) -> NDArray[np.int16]:
     rows = [[*cell[:count], *[NOTHING] * (count - len(cell))] for cell in cells]
     return np.array(rows, dtype=np.int16).reshape(len(rows), count)
-
-
-def reading_order(letters: Sequence[str], answer: str, columns: int) -> list[int]:
-    """Of each cell of one printed line, the place in the answer of its first character, which may lie in several rows.
-
-    >>> reading_order(("ab", "", "d"), "ab cd", 3)
-    [0, -100, 4]
-    """
-    order = [IGNORED] * len(letters)
-    read = 0
-    for column in range(columns):
-        after = read
-        for cell in range(column, len(letters), columns):
-            at = read
-            for character in letters[cell]:
-                found = answer.find(character, at)
-                if found < 0:
-                    break
-                if order[cell] == IGNORED:
-                    order[cell] = min(found, LONGEST - 1)
-                at = found + 1
-            after = max(after, at)
-        read = after
-    return order
 
 
 def _asked(messages: Sequence[Message], classes: Classes) -> tuple[int, str | None]:

@@ -14,7 +14,6 @@ import json
 import math
 import random
 import signal
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -30,16 +29,17 @@ from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
+from anyres.training.loss import Tap
+from anyres.training.muon import Muon
 from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
-from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch
-from recipes.tiny.muon import Muon
+from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch, per_question
+from recipes.tiny.scenes import FURTHER, SCENE_SIZES
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
 SCENES = ("colour", "shape", *4 * ("count",), *5 * ("box",), "absent", "present")
 """Tasks of a scene, the harder ones more often."""
 CLIPS = ("order", "order", "motion", "change", "change", "moves")
-SCENE_SIZES = ((112, 112), (112, 112), (140, 140), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196))
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
 BATCH_COST = 7000.0
 """Parameters, in thousands and counted for every token that they are applied to: about 0.3 s of one core."""
@@ -103,7 +103,8 @@ class Trainer:
         if arguments.start:
             self.model.load_state_dict(load_model(arguments.start, dtype=torch.float32).state_dict())
         self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
-        self.tap = Tap(self.model)
+        self.parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        self.taps = taps_of(self.model)
         self.progress = Progress(difficulty=arguments.difficulty)
         self.ended = False
         torch.set_num_threads(1)
@@ -154,7 +155,6 @@ class Trainer:
     def step(self) -> dict[str, float]:
         batches = [self.pool.next(max_uses=self.arguments.max_uses) for _ in range(self.arguments.batches)]
         figures: dict[str, float] = {}
-        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
         all_gradients = []
         for batch, (gradients, seen) in zip(batches, self.threads.map(self.gradients, batches), strict=True):
             all_gradients.append(gradients)
@@ -163,10 +163,10 @@ class Trainer:
             if kind == "line":
                 self.adapt(seen["cells"] if self.arguments.stage == "vision" else seen["tokens"])
             self.progress.samples += len(batch.answers)
-        for p, *parts in zip(parameters, *all_gradients, strict=True):
+        for p, *parts in zip(self.parameters, *all_gradients, strict=True):
             known = [part for part in parts if part is not None]
             p.grad = torch.stack(known).sum(0) / len(batches) if known else None
-        norm = float(nn.utils.clip_grad_norm_(parameters, 1.0))
+        norm = float(nn.utils.clip_grad_norm_(self.parameters, 1.0))
         if not math.isfinite(norm):
             raise SystemExit(f"gradient norm {norm} in step {self.progress.step}: stopped before the step")
         figures["norm"] = norm
@@ -182,9 +182,8 @@ class Trainer:
         """Of the model's and the head's parameters, None for those that the batch has no use for."""
         losses = vision_losses if self.arguments.stage == "vision" else answer_losses
         with torch.autocast("cpu", torch.bfloat16, enabled=self.arguments.bf16):
-            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux, self.tap)
-        parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
-        return torch.autograd.grad(loss, parameters, allow_unused=True), seen
+            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux, self.taps)
+        return torch.autograd.grad(loss, self.parameters, allow_unused=True), seen
 
     def adapt(self, accuracy: float) -> None:
         change = 0.0015 if accuracy > 0.6 else -0.0005
@@ -244,35 +243,30 @@ class Trainer:
                 optimiser.load_state_dict(saved)
 
 
-class Tap(threading.local):
-    """Outputs of decoder layers, by their index, of the pass that the same thread ran last."""
+Taps = tuple[Tap, Tap]
 
-    def __init__(self, model: Qwen2VL) -> None:
-        self.hidden_TD: dict[int, Tensor] = {}
-        for index in (EARLY, LATE):
-            if not model.model.layers[index]._forward_hooks:
-                model.model.layers[index].register_forward_hook(partial(self._keep, index))
 
-    def _keep(self, index: int, layer: nn.Module, given: tuple[object, ...], hidden_TD: Tensor) -> None:
-        del layer, given
-        self.hidden_TD[index] = hidden_TD
+def taps_of(model: Qwen2VL) -> Taps:
+    """Of the layers that the auxiliary head looks into."""
+    return Tap(model, EARLY), Tap(model, LATE)
 
 
 def vision_losses(
-    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, taps: Taps
 ) -> tuple[Tensor, dict[str, float]]:
     """Stage 1: what lies in each cell, without the language model."""
-    del weight, tap
+    del weight, taps
     assert batch.cells_MS is not None
-    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * len(batch.answers))
+    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * batch.pictures)
     return auxiliary.loss(visual_MD, batch)
 
 
 def answer_losses(
-    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, tap: Tap
+    model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, taps: Taps
 ) -> tuple[Tensor, dict[str, float]]:
     """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
     logits_NV, targets_N, visual_MD, sample_N = answer_logits(model, batch)
+    early_TD, late_TD = (tap.take() for tap in taps)
     loss_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
     first_N = torch.cat([torch.ones(1, dtype=torch.bool), sample_N.diff() > 0])
     weights_N = torch.where(first_N & (kind_of(batch) != "line"), FIRST_TOKEN, 1.0)
@@ -282,8 +276,7 @@ def answer_losses(
     if batch.cells_MS is not None:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
         told_N = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0]
-        early_TD, late_TD = tap.hidden_TD[EARLY], tap.hidden_TD[LATE]
-        tapped = Tapped(early_TD[visual.flatten()], early_TD[told_N[first_N]], late_TD[told_N], sample_N)
+        tapped = Tapped(early_TD[visual.flatten()], early_TD[told_N[first_N]], late_TD[told_N], first_N, sample_N)
         extra, told = auxiliary.loss(visual_MD, batch, tapped)
         loss = loss + weight * extra
         figures |= told
@@ -291,10 +284,11 @@ def answer_losses(
 
 
 def answer_logits(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Logits and targets of all answer tokens, the visual tokens, and the sample that each answer token is of."""
+    """Logits and targets of all answer tokens, the visual tokens, and the question that each answer token is of."""
     samples, length = batch.ids_BL.shape
-    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * samples)
-    embeds_TD = model.embed(batch.ids_BL.flatten(), visual_MD)
+    visual_MD = model.encode(batch.pixels_PX(), [batch.grid] * batch.pictures)
+    seen_MD = per_question(visual_MD, batch)
+    embeds_TD = model.embed(batch.ids_BL.flatten(), seen_MD)
     hidden_TD = model(embeds_TD, batch.positions_3BL.flatten(1), CausalAttention([length] * samples))
     wanted_T = batch.labels_BL.flatten() != IGNORED
     sample_N = torch.arange(samples)[:, None].expand(samples, length).flatten()[wanted_T]
@@ -320,7 +314,7 @@ def plans() -> list[Plan]:
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
     shapes += [(LINES, (84, 28 * n), 1) for n in (4, 6, 8, 10, 12)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(4)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(5)]
     shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(3)]
     return [_plan(*shape) for shape in shapes]
 
@@ -328,7 +322,9 @@ def plans() -> list[Plan]:
 def _plan(tasks: tuple[str, ...], size: tuple[int, int], frames: int) -> Plan:
     patches = size[0] * size[1] // 196 * ((frames + 1) // 2)
     tokens = patches / 4 + 60
-    return Plan(tasks, size, frames, max(6, round(BATCH_COST / (2.65 * patches + 1.6 * tokens))))
+    questions = 1 + FURTHER if tasks is SCENES else 1
+    samples = max(6, round(BATCH_COST / (2.65 * patches + 1.6 * tokens * questions)))
+    return Plan(tasks, size, frames, samples, further=questions > 1)
 
 
 def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
@@ -371,7 +367,7 @@ def optimisers(
     chosen = {id(p) for p in hidden}
     others = [p for p in [*model.parameters(), *auxiliary.parameters()] if id(p) not in chosen]
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
-    matrices = Muon(hidden, lr=arguments.lr, dtype=dtype, threads=threads)
+    matrices = Muon(hidden, lr=arguments.lr, weight_decay=0.01, dtype=dtype, threads=threads)
     return matrices, torch.optim.AdamW(others, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 

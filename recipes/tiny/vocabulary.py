@@ -13,9 +13,20 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from anyres.processing.tokenizer import byte_alphabet, tokenizer_spec
+from anyres.config import ImageProcessorConfig, Qwen2VLConfig, TextConfig, VisionConfig
+from anyres.processing.tokenizer import Tokenizer, byte_alphabet, tokenizer_spec
 
-__all__ = ["CHAT_TEMPLATE", "SPECIAL_TOKENS", "default_ranks_file", "merges_of", "read_ranks", "write_tokenizer"]
+__all__ = [
+    "CHAT_TEMPLATE",
+    "SPECIAL_TOKENS",
+    "default_ranks_file",
+    "merges_of",
+    "read_ranks",
+    "spelled_ids",
+    "with_token_ids",
+    "write_settings",
+    "write_tokenizer",
+]
 
 RANKS_SHA256 = "b2b1b8dfb5cc5f024bafc373121c6aba3f66f9a5a0269e243470a1de16a33186"  # dashscope 1.20.14
 BYTES = 256  # the ranks below are the single bytes
@@ -88,6 +99,34 @@ def write_tokenizer(folder: Path, ranks_file: Path, *, size: int | None = None) 
     _write_json(folder / "added_tokens.json", special)
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(special))
     (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
+
+
+def with_token_ids(tokenizer: Tokenizer, *, vision: VisionConfig, text: TextConfig) -> Qwen2VLConfig:
+    """The configuration of both halves with the ids of this vocabulary's special tokens."""
+    return Qwen2VLConfig(
+        vision=vision,
+        text=text,
+        bos_token_id=tokenizer.special_id("<|endoftext|>"),
+        eos_token_id=tokenizer.special_id("<|im_end|>"),
+        vision_start_token_id=tokenizer.special_id("<|vision_start|>"),
+        vision_end_token_id=tokenizer.special_id("<|vision_end|>"),
+        vision_token_id=tokenizer.special_id("<|vision_pad|>"),
+        image_token_id=tokenizer.special_id("<|image_pad|>"),
+        video_token_id=tokenizer.special_id("<|video_pad|>"),
+    )
+
+
+def write_settings(folder: Path, tokenizer: Tokenizer, pictures: ImageProcessorConfig) -> None:
+    """`generation_config.json` (greedy) and `preprocessor_config.json`."""
+    ends = [tokenizer.special_id("<|im_end|>"), tokenizer.special_id("<|endoftext|>")]
+    generation = {"do_sample": False, "eos_token_id": ends, "pad_token_id": ends[1], "bos_token_id": ends[1]}
+    for name, content in (("preprocessor_config", pictures.to_dict()), ("generation_config", generation)):
+        (folder / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def spelled_ids(text: str, tokenizer: Tokenizer) -> list[int]:
+    """Print is read letter by letter: one token a character, so that each answers to one place in the picture."""
+    return [one for character in text for one in tokenizer.encode_text(character)]
 
 
 def read_ranks(ranks_file: Path, *, size: int | None = None) -> list[bytes]:

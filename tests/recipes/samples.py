@@ -4,6 +4,7 @@ import io
 import json
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def question(example: Example) -> str:
     part = example.messages[0].parts[-1]
     assert isinstance(part, TextPart)
     return part.text
+
+
+def letters(example: Example) -> Counter[str]:
+    """All characters told of the first picture's cells, with how often."""
+    dense = example.dense[0]
+    assert dense is not None
+    assert dense.letters is not None
+    return Counter("".join(dense.letters))
+
+
+def picture(example: Example) -> np.ndarray:
+    """The picture that comes first."""
+    part = example.messages[0].parts[0]
+    assert isinstance(part, ImagePart)
+    assert isinstance(part.image, np.ndarray)
+    return part.image
 
 
 def tokens(example: Example) -> int:

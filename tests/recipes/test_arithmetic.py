@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres.chat import TextPart
 from recipes.tiny import arithmetic
 from recipes.tiny.arithmetic import Limits, Sum, chain_of, make_arithmetic, make_sum, printed
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Example
+from tests.recipes.samples import letters, question, same
 
 ASSETS = Assets.open()
 seeds = st.integers(0, 2**32 - 1)
@@ -57,19 +57,6 @@ def atom(tokens: list[str]) -> Fraction:
 
 def made(seed: int, difficulty: float, split: str = "train") -> Example:
     return make_arithmetic(np.random.default_rng(seed), split=split, difficulty=difficulty, assets=ASSETS)
-
-
-def letters(example: Example) -> Counter[str]:
-    dense = example.dense[0]
-    assert dense is not None
-    assert dense.letters is not None
-    return Counter("".join(dense.letters))
-
-
-def question(example: Example) -> str:
-    part = example.messages[0].parts[1]
-    assert isinstance(part, TextPart)
-    return part.text
 
 
 def without_number(line: str) -> str:
@@ -162,9 +149,7 @@ def test_pictures_have_whole_cells_and_fit(seed: int, difficulty: float) -> None
 
 def test_the_same_seed_gives_the_same_sheet() -> None:
     for seed in range(10):
-        one, two = made(seed, 0.6), made(seed, 0.6)
-        assert (one.answer, question(one)) == (two.answer, question(two))
-        assert np.array_equal(one.messages[0].parts[0].image, two.messages[0].parts[0].image)  # type: ignore[union-attr]
+        assert same(made(seed, 0.6), made(seed, 0.6))
 
 
 def test_easy_sheets_are_small_and_ask_for_one_small_sum() -> None:

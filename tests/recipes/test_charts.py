@@ -1,6 +1,7 @@
 """Charts: values are measured in the pixels, and answers are recomputed from the data."""
 
 import json
+import math
 import re
 from collections import Counter
 
@@ -9,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres.chat import TextPart
 from recipes.tiny import chart_data, charts
 from recipes.tiny.assets import Assets
-from recipes.tiny.chart_data import LEVELS, Chart, make_data, shares, values
+from recipes.tiny.chart_data import LEVELS, Chart, make_data, shares, shuffles, values
 from recipes.tiny.chart_draw import HELD_OUT_PALETTES, PALETTES, Look, Plot, draw_chart, nice_step, ticks
 from recipes.tiny.chart_matplotlib import HELD_OUT_STYLES, STYLES, draw_with_matplotlib, has_matplotlib, remember
 from recipes.tiny.charts import (
+    absent_task,
     extreme_task,
     json_of,
     make_chart,
@@ -27,6 +28,7 @@ from recipes.tiny.charts import (
 )
 from recipes.tiny.example import Example
 from recipes.tiny.paper import Paper, Pen, Theme
+from tests.recipes.samples import question, same
 
 ASSETS = Assets.open()
 FACE = ASSETS.families("latin", "train")[0][0]
@@ -50,12 +52,6 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 def made(seed: int, difficulty: float, split: str = "train") -> Example:
     return make_chart(generator(seed), split=split, difficulty=difficulty, assets=ASSETS)
-
-
-def question(example: Example) -> str:
-    part = example.messages[0].parts[1]
-    assert isinstance(part, TextPart)
-    return part.text
 
 
 def where(paper: Paper, colour: tuple[int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -179,6 +175,15 @@ def test_shares_add_up(seed: int, count: int) -> None:
     assert min(parts) >= 4
 
 
+@given(st.integers(0, 2**32), st.integers(2, 6), st.integers(1, 3))
+def test_no_series_hides_another(seed: int, length: int, count: int) -> None:
+    first = tuple(float(value) for value in range(length))
+    rows = shuffles(generator(seed), first, count)
+    assert rows[0] == first
+    assert len(set(rows)) == len(rows) == min(count, math.factorial(length))
+    assert all(sorted(row) == sorted(first) for row in rows)
+
+
 def test_held_out_looks_are_never_trained() -> None:
     assert set(PALETTES).isdisjoint(HELD_OUT_PALETTES)
     assert set(STYLES).isdisjoint(HELD_OUT_STYLES)
@@ -224,6 +229,16 @@ def test_extremes_pairs_and_orders() -> None:
     assert json.loads(order.answer) == ["Cid", "Ann", "Bob"]
 
 
+def test_what_a_chart_lacks_is_said_to_be_absent() -> None:
+    task = absent_task(generator(), BARS, "Zoe")
+    assert task is not None
+    assert "Zoe" in task.question
+    assert task.answer == "There is no Zoe in the chart."
+    assert absent_task(generator(), BARS, "bo") is None
+    kinds = {make_task(generator(seed), BARS, "Zoe").kind for seed in range(80)}
+    assert {"absent", "value", "table"} <= kinds
+
+
 def test_near_values_are_not_compared() -> None:
     close = BARS._replace(values=((100.0, 99.0, 101.0),))
     assert all(extreme_task(generator(seed), close) is None for seed in range(9))
@@ -246,7 +261,7 @@ def test_all_of_the_data() -> None:
 @pytest.mark.parametrize("chart", [BARS, TWO, PIE, POINTS])
 def test_every_chart_has_a_question(chart: Chart) -> None:
     for seed in range(30):
-        task = make_task(generator(seed), chart)
+        task = make_task(generator(seed), chart, "Zoe")
         assert task.question
         assert task.answer
         assert "{" not in task.question
@@ -275,9 +290,7 @@ def test_easy_charts_are_small() -> None:
 
 def test_same_seed_same_chart() -> None:
     for seed in range(10):
-        one, two = made(seed, 0.3), made(seed, 0.3)
-        assert (one.answer, question(one)) == (two.answer, question(two))
-        assert np.array_equal(one.messages[0].parts[0].image, two.messages[0].parts[0].image)  # type: ignore[union-attr]
+        assert same(made(seed, 0.3), made(seed, 0.3))
 
 
 def test_the_answer_does_not_depend_on_who_draws(monkeypatch: pytest.MonkeyPatch) -> None:

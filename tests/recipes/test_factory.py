@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from anyres.errors import MissingDependencyError, OptionError
-from recipes.tiny import clips, corpus, fonts, lines, noise, pack_texts, phrases, preview, scenes, texts, things
+from recipes.tiny import clips, corpus, fonts, lines, noise, pack_texts, phrases, scenes, texts, things
 from recipes.tiny.factory import CLASSES, SLOTS, TASKS, Sample, cell_array, make_sample
 
 FONTS = fonts.builtin_fonts()
@@ -704,15 +704,23 @@ def test_as_bytes_clips_and_rounds() -> None:
     assert noise.as_bytes(values).tolist() == [0, 0, 1, 255, 255]
 
 
-# ---- preview ----
-
-
-def test_the_sheet_holds_every_sample() -> None:
-    made = [sample(task, 1) for task in TASKS]
-    font = ImageFont.load_default(11)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    page = preview.sheet(made, 700, font)
-    assert page.width == 700
-    colours = {tuple(map(int, made_frame[0, 0])) for made_frame in (one.frames[0] for one in made)}
-    found = {tuple(map(int, pixel)) for pixel in np.asarray(page).reshape(-1, 3)}
-    assert colours <= found
+def test_further_questions_are_answered_by_the_things_in_the_cells() -> None:
+    for seed in range(60):
+        sample = make_sample("count", split="train", seed=seed, difficulty=1.0, size=(168, 168))
+        assert sample.cells is not None
+        seen = {CLASSES[one] for one in sample.cells.ravel() if one >= 0}
+        assert len(sample.further) == scenes.FURTHER
+        for one in sample.further:
+            if one.answer.isdigit():
+                colours, shapes = (
+                    {word for word in kind if word in one.question} for kind in (things.COLOURS, things.SHAPES)
+                )
+                fitting = {
+                    name for name in seen
+                    if (not colours or name.split()[0] in colours) and (not shapes or name.split()[1] in shapes)
+                }  # fmt: skip
+                assert len(fitting) <= int(one.answer)
+                assert bool(fitting) == (one.answer != "0")
+            else:
+                assert one.answer.split("<|object_ref_end|>")[0].removeprefix("<|object_ref_start|>") in seen
+                assert one.referent[4] == 1

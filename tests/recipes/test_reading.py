@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres.chat import ImagePart, TextPart
+from anyres.chat import TextPart
 from recipes.tiny import assets as packs
 from recipes.tiny import reading
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Example
 from recipes.tiny.fonts import builtin_fonts
 from recipes.tiny.paper import Paper, theme
+from tests.recipes.samples import picture
 
 few = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**32 - 1)
@@ -29,14 +30,6 @@ def plain() -> Assets:
 def made(assets: Assets, seed: int, difficulty: float, split: str = "train") -> Example:
     """A sample of a seed of its own."""
     return reading.make_reading(np.random.default_rng(seed), split=split, difficulty=difficulty, assets=assets)
-
-
-def picture(example: Example) -> np.ndarray:
-    """Its only picture."""
-    part = example.messages[0].parts[0]
-    assert isinstance(part, ImagePart)
-    assert isinstance(part.image, np.ndarray)
-    return part.image
 
 
 @few

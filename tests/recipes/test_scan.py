@@ -105,5 +105,14 @@ def test_thermal_print_is_grey_and_a_fax_has_two_tones() -> None:
     assert set(np.unique(scan.two_toned(rng, sheet()))) == {0, 255}
 
 
+def test_what_colours_say_is_not_lost() -> None:
+    red = np.full((84, 84, 3), 255, dtype=np.uint8)
+    red[20:60, 20:60] = 220, 20, 20
+    grey = [worn(np.random.default_rng(seed), red, 1.0)[40, 40].astype(int) for seed in range(60)]
+    kept = [worn(np.random.default_rng(seed), red, 1.0, in_colour=True)[40, 40].astype(int) for seed in range(60)]
+    assert any(np.ptp(pixel) < 40 for pixel in grey)
+    assert all(pixel[0] > pixel[1] + 40 for pixel in kept)
+
+
 def test_coarse_keeps_flat_paper() -> None:
     assert (scan.coarse(np.full((56, 84, 3), 90, dtype=np.uint8), 0.6) == 90).all()

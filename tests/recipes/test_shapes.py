@@ -49,7 +49,7 @@ def test_a_scene_is_that_of_version_0(assets: Assets) -> None:
     task = [*scenes.PLANS][int(rng.integers(len(scenes.PLANS)))]
     scene = scenes.make_scene(rng, task=task, difficulty=0.4, size=None)
     assert example.task == f"shape-{task}"
-    assert question(example) == scene.question
+    assert question(example) == scene.asked[0].question
     assert np.array_equal(media(example)[0][0], scene.frame)
     assert names(example) == {name for cell in scene.cells for name in cell}
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres.chat import TextPart
 from recipes.tiny import grids, pack_tables
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Example
@@ -30,6 +29,7 @@ from recipes.tiny.tables import (
     sum_chain,
     whole_task,
 )
+from tests.recipes.samples import letters, question, same
 
 ASSETS = Assets.open()
 seeds = st.integers(0, 2**32 - 1)
@@ -59,19 +59,6 @@ def generator(seed: int = 0) -> np.random.Generator:
 
 def made(seed: int, difficulty: float, split: str = "train", assets: Assets = ASSETS) -> Example:
     return make_table(generator(seed), split=split, difficulty=difficulty, assets=assets)
-
-
-def letters(example: Example) -> Counter[str]:
-    dense = example.dense[0]
-    assert dense is not None
-    assert dense.letters is not None
-    return Counter("".join(dense.letters))
-
-
-def question(example: Example) -> str:
-    part = example.messages[0].parts[1]
-    assert isinstance(part, TextPart)
-    return part.text
 
 
 def parsed_markdown(text: str) -> list[list[str]]:
@@ -325,9 +312,7 @@ def test_easy_tables_are_small() -> None:
 
 def test_same_seed_same_table() -> None:
     for seed in range(8):
-        one, two = made(seed, 0.5), made(seed, 0.5)
-        assert (one.answer, question(one)) == (two.answer, question(two))
-        assert np.array_equal(one.messages[0].parts[0].image, two.messages[0].parts[0].image)  # type: ignore[union-attr]
+        assert same(made(seed, 0.5), made(seed, 0.5))
 
 
 def test_all_kinds_are_asked() -> None:

@@ -4,6 +4,7 @@ import argparse
 import csv
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,17 @@ import torch.nn.functional as F
 
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.processing.tokenizer import Tokenizer
+from anyres.training.muon import Muon, orthogonalised
 from recipes.tiny import auxiliary, batches, train
 from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
 from recipes.tiny.batches import Batch, Plan, collate
 from recipes.tiny.factory import make_sample
 from recipes.tiny.fonts import builtin_fonts
-from recipes.tiny.muon import Muon, orthogonalised
+from recipes.tiny.scenes import FURTHER
 from recipes.tiny.shape import model_config
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
+ALL = torch.ones(8, dtype=torch.bool)
 
 
 @pytest.fixture(scope="module")
@@ -79,20 +82,21 @@ def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Toke
     train.initialise(model)
     head = AuxiliaryHead(model.config.text.hidden_size)
     batch = batch_of(task, tokenizer)
-    loss, seen = train.answer_losses(model, head, batch, 1.0, train.Tap(model))
+    loss, seen = train.answer_losses(model, head, batch, 1.0, train.taps_of(model))
     assert math.isfinite(loss.item())
     assert seen["loss"] == pytest.approx(math.log(tokenizer.vocab_size), rel=0.2), "untrained: all ids alike"
     loss.backward()
     unused = {name for name, p in [*model.named_parameters(), *head.named_parameters()] if p.grad is None}
     modules = {name.split(".")[0] for name in unused}
-    assert modules == (
-        {"places", "decoder_norm", "absolute", "sizes", "asked", "late_norm", "referent"}
-        if task == "line"
-        else {"order"}
-    )
+    no_use = {
+        "line": {"places", "decoder_norm", "absolute", "sizes", "asked", "late_norm", "referent", "spread"},
+        "box": {"order"},
+        "motion": {"order", "spread"},
+    }
+    assert modules == no_use[task]
     wanted = {
         "line": {"order"},
-        "box": {"box", "centres", "absolute", "size", "asked", "there", "referent", "parts"},
+        "box": {"box", "centres", "absolute", "size", "asked", "there", "referent", "parts", "spread"},
         "motion": {"motion", "referent"},
     }
     assert wanted[task] <= seen.keys()
@@ -113,15 +117,15 @@ def test_the_box_in_the_whole_picture(tokenizer: Tokenizer) -> None:
     boxes = batch.places_MX[:, :4] + middle
     assert float(boxes[boxes.isfinite()].min()) >= 0
     assert float(boxes[boxes.isfinite()].max()) <= 3
-    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4), torch.zeros(5, 4), torch.arange(5)), batch)
+    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4), torch.zeros(5, 4), ALL[:5], torch.arange(5)), batch)
     assert {name: float(value.detach()) for name, value in right.items()} == pytest.approx(
         {"absolute": 0.0, "size": 0.0}, abs=1e-6
     )
     assert (
         float(
-            head._position_losses(Tapped(boxes + 0.3, torch.zeros(5, 4), torch.zeros(5, 4), torch.arange(5)), batch)[
-                "absolute"
-            ].detach()
+            head._position_losses(
+                Tapped(boxes + 0.3, torch.zeros(5, 4), torch.zeros(5, 4), ALL[:5], torch.arange(5)), batch
+            )["absolute"].detach()
         )
         > 0.1
     )
@@ -137,14 +141,33 @@ def test_the_referent_in_cells_and_in_parts(tokenizer: Tokenizer) -> None:
         for numbers in (re.findall(r"\d+", answer) for answer in batch.answers)
     ])  # fmt: skip
     sample_N = torch.tensor([0, 0, 1, 2, 2])
-    right = head._question_losses(Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N], sample_N), batch)
+    right = head._question_losses(
+        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N], ALL[:3], sample_N), batch
+    )
     assert float(right["referent"].detach()) < 1e-4
     assert float(right["parts"].detach()) < 1e-4
     assert float(right["there"].detach()) < 1e-4
     wrong = head._question_losses(
-        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N.flip(0)], sample_N), batch
+        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N.flip(0)], ALL[:3], sample_N), batch
     )
     assert float(wrong["parts"].detach()) > 0.01
+
+
+def test_a_head_that_knows_the_cells_of_what_is_asked_for_has_no_loss(tokenizer: Tokenizer) -> None:
+    batch = batch_of("count", tokenizer)
+    assert batch.spread_BM is not None
+    sides = (auxiliary.SIDE, auxiliary.SIDE, auxiliary.MOST_CENTRES + 1)
+    told = torch.zeros(len(batch.answers), *sides)
+    counted = batch.spread_BM.clamp(max=auxiliary.MOST_CENTRES)
+    told[:, :3, :3] = 100.0 * F.one_hot(counted.unflatten(1, (3, 3)), sides[-1])
+    head = AuxiliaryHead(told[0].numel())
+    head.late_norm, head.spread = torch.nn.Identity(), torch.nn.Identity()  # type: ignore[assignment]
+    late_ND, nothing = told.flatten(1).repeat_interleave(2, dim=0), torch.zeros(0)
+    first_N = torch.tensor([True, False] * len(told))
+    assert float(head._spread_loss(Tapped(nothing, nothing, late_ND, first_N, nothing), batch.spread_BM, batch)) < 1e-4
+    shifted = Tapped(nothing, nothing, late_ND.roll(2, 0), first_N, nothing)
+    assert float(head._spread_loss(shifted, batch.spread_BM, batch)) > 1
+    assert [int(counts.sum()) for counts in batch.spread_BM] == [int(answer) for answer in batch.answers]
 
 
 def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
@@ -156,10 +179,29 @@ def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
         assert torch.equal(labels[at:-1][wanted[at:-1]], ids[at + 1 :][wanted[at:-1]])
 
 
+def test_further_questions_see_the_picture_that_they_are_about(tokenizer: Tokenizer) -> None:
+    """A batch with further questions says the same as its questions one by one, each beside its picture."""
+    plan = batches.Plan(("count",), (112, 112), 1, 3, further=True)
+    batch = batches.make_batch(plan, split="train", seed=3, difficulty=0.6, tokenizer=tokenizer)
+    assert (batch.pictures, batch.questions, len(batch.answers)) == (3, 1 + FURTHER, 3 * (1 + FURTHER))
+    model = Qwen2VL(model_config(tokenizer))
+    train.initialise(model)
+    logits_NV, _, _, sample_N = train.answer_logits(model, batch)
+    for at in range(len(batch.answers)):
+        frames = batch.frames_PFHW3[at // batch.questions][None]
+        rows = (batch.ids_BL[at : at + 1], batch.labels_BL[at : at + 1], batch.positions_3BL[:, at : at + 1])
+        one = replace(
+            batch, frames_PFHW3=frames, ids_BL=rows[0], labels_BL=rows[1], positions_3BL=rows[2], answers=[""]
+        )
+        alone_NV = train.answer_logits(model, one)[0]
+        assert torch.allclose(logits_NV[sample_N == at], alone_NV, atol=1e-4)
+
+
 def test_batches_cost_about_the_same() -> None:
     for plan in train.plans():
         patches = plan.size[0] * plan.size[1] // 196 * ((plan.frames + 1) // 2)
-        cost = plan.samples * (2.65 * patches + 1.6 * (patches / 4 + 60))
+        questions = 1 + FURTHER if plan.further else 1
+        cost = plan.samples * (2.65 * patches + 1.6 * (patches / 4 + 60) * questions)
         assert 0.8 < cost / train.BATCH_COST < 1.6, plan
 
 
