@@ -200,15 +200,12 @@ def address(rng: np.random.Generator, language: str, *, split: str, assets: Asse
     return f"{number} {street} St" if language == "en" else f"{street} {number}"
 
 
-def products(
-    rng: np.random.Generator, count: int, language: str, *, split: str, assets: Assets, longest: int
-) -> list[str]:
+def products(rng: np.random.Generator, count: int, language: str, *, split: str, longest: int) -> list[str]:
     """Different goods of at most `longest` letters."""
     known = kept(PRODUCTS[language], split)
-    more = assets.phrases("product", language, split)
     found: dict[str, str] = {}
     for _ in range(6 * count):
-        name = pick(rng, more) if more and rng.random() < 0.4 else pick(rng, known)
+        name = pick(rng, known)
         if len(name) <= longest and name.isprintable():
             found.setdefault(name.lower(), name)
     names = list(found.values())[:count] or [min(known, key=len)] * (count > 0)
@@ -254,7 +251,7 @@ def make_bill(
 ) -> Bill:
     """A bill of `count` items at most that prints the fields `keys`; sums add up, taxes are rounded to cents."""
     money = money_of(rng, language)
-    names = products(rng, count, language, split=split, assets=assets, longest=longest)
+    names = products(rng, count, language, split=split, longest=longest)
     most = int(10 ** float(rng.uniform(0.6, 2.2)))
     items, net = [], Decimal(0) if names else Decimal(int(rng.integers(50, 100 * most))) / 100
     for name in names:

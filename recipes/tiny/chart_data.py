@@ -1,5 +1,7 @@
 """What charts show: categories, series and values."""
 
+from collections.abc import Sequence
+from math import factorial
 from typing import NamedTuple
 
 import numpy as np
@@ -137,5 +139,13 @@ def make_data(
     names = tuple(categories(rng, count, wish, kind))
     series = different([word(rng, wish) for _ in range(8)])[: int(rng.integers(2, 4))] if several else [""]
     first, places = values(rng, len(names), difficulty=difficulty, labelled=labelled)
-    rows = (first, *(tuple(float(value) for value in rng.permutation(first)) for _ in series[1:]))
-    return Chart(kind, title, amount, names, tuple(series), rows, (), places, labelled)
+    rows = shuffles(rng, first, len(series))
+    return Chart(kind, title, amount, names, tuple(series[: len(rows)]), rows, (), places, labelled)
+
+
+def shuffles(rng: np.random.Generator, first: Sequence[float], count: int) -> tuple[tuple[float, ...], ...]:
+    """`first` and different orders of it, `count` in all where there are as many; no two series hide one another."""
+    rows = {tuple(first): None}
+    while len(rows) < min(count, factorial(len(first))):
+        rows[tuple(float(value) for value in rng.permutation(first))] = None
+    return tuple(rows)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from recipes.tiny.assets import Assets
-from recipes.tiny.chart_data import KINDS, Chart, make_data
+from recipes.tiny.chart_data import KINDS, Chart, categories, make_data
 from recipes.tiny.chart_draw import HELD_OUT_PALETTES, PALETTES, Look, draw_chart
 from recipes.tiny.chart_matplotlib import draw_with_matplotlib, has_matplotlib
 from recipes.tiny.example import Example
+from recipes.tiny.grids import Wish
 from recipes.tiny.paper import CELL, Paper, Pen, asked, em_at, face_for, pick, room, theme
 
 __all__ = ["make_chart"]
@@ -40,6 +41,7 @@ ORDER = ("List the names from the largest to the smallest value as JSON.",)
 TITLE = ("What is the title of the chart?", "Read the title.")
 KIND = ("What kind of chart is it?",)
 CALLED = {"bar": "bar chart", "hbar": "bar chart", "line": "line chart", "pie": "pie chart", "scatter": "scatter plot"}
+ABSENT = "There is no {} in the chart."
 CLOSE = 0.06
 """Values nearer to each other than this share of the largest one are not compared."""
 
@@ -62,6 +64,14 @@ def value_task(rng: np.random.Generator, chart: Chart) -> Task:
     else:
         question = pick(rng, VALUE).format(name=name)
     return Task("value", question, value + chart.unit, "number")
+
+
+def absent_task(rng: np.random.Generator, chart: Chart, name: str) -> Task | None:
+    """A value that the chart does not have; None where `name` is in it."""
+    text = " ".join((chart.title, *chart.categories, *chart.series)).lower()
+    if name.lower() in text:
+        return None
+    return Task("absent", pick(rng, VALUE).format(name=name), ABSENT.format(name), "exact")
 
 
 def extreme_task(rng: np.random.Generator, chart: Chart) -> Task | None:
@@ -136,14 +146,16 @@ def order_task(rng: np.random.Generator, chart: Chart) -> Task | None:
     return Task("order", pick(rng, ORDER), answer, "json")
 
 
-def make_task(rng: np.random.Generator, chart: Chart) -> Task:
-    """A question that the chart answers clearly."""
+def make_task(rng: np.random.Generator, chart: Chart, stranger: str) -> Task:
+    """A question that the chart answers clearly; `stranger` is a name that it may not have."""
     several, scatter = len(chart.series) > 1, chart.kind == "scatter"
     while True:
         draw = float(rng.random())
         found: Task | None = None
-        if draw < 0.42:
+        if draw < 0.38:
             found = value_task(rng, chart) if not scatter else None
+        elif draw < 0.42:
+            found = absent_task(rng, chart, stranger)
         elif draw < 0.56:
             found = extreme_task(rng, chart) if not several and len(chart.categories) > 2 else None
         elif draw < 0.62:
@@ -225,8 +237,9 @@ def make_chart(rng: np.random.Generator, *, split: str, difficulty: float, asset
     if rng.random() < 0.25:
         difficulty *= float(rng.random())
     chart, look, size, paper = draw_some(rng, split=split, difficulty=difficulty, assets=assets)
-    task = make_task(rng, chart)
+    task = make_task(rng, chart, categories(rng, 1, Wish(1, 1, 12, split, "en", assets), chart.kind)[0])
     if rng.random() < 0.25 and difficulty > 0.35 and min(size) >= 7 * CELL and has_matplotlib():
         paper = draw_with_matplotlib(chart, size, look, split=split, style=int(rng.integers(2**31)))
-    sheet = paper.sheet(rng, difficulty * float(rng.random()))
+    legend = chart.kind == "pie" or len(chart.series) > 1
+    sheet = paper.sheet(rng, difficulty * float(rng.random()), in_colour=legend)
     return asked(sheet, task.question, task.answer, task=f"chart-{task.kind}", metric=task.metric)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from recipes.tiny.rude import is_rude
+
 ASSET = Path(__file__).parent / "assets" / "texts.txt.xz"
 ACCENTED = "ÄÖÜäöüßÀÁÂÃÇÈÉÊËÌÍÎÏÑÒÓÔÕÙÚÛàáâãåæçèéêëìíîïñòóôõøùúûœ"
 MARKS = "¡¿«»„“”‘’–—…€£°§©®±·×"
@@ -15,10 +17,11 @@ ALPHABET = frozenset(string.printable[:95] + ACCENTED + MARKS)
 
 
 class Corpus:
-    """The documents and dictionary words of one split."""
+    """The documents and dictionary words of one split, without rude ones."""
 
     def __init__(self, lines: list[str]) -> None:
-        self.words = [text for language, text in (line.split("\t") for line in lines) if language == "words"]
+        words = [text for language, text in (line.split("\t") for line in lines) if language == "words"]
+        self.words = [word for word in words if not is_rude(word)]
         self.paragraphs = [text for language, text in (line.split("\t") for line in lines) if language != "words"]
 
 

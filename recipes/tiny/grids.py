@@ -119,7 +119,7 @@ def different(options: Sequence[str]) -> list[str]:
 
 def word(rng: np.random.Generator, wish: Wish) -> str:
     """A word, name or town of the language of at most `wish.letters` characters; a made-up one where there is none."""
-    kind = pick(rng, ("word", "word", "word", "city", "name", "product"))
+    kind = pick(rng, ("word", "word", "word", "city", "name"))
     options = wish.assets.phrases(kind, wish.language, wish.split) or wish.assets.words(wish.language, wish.split)
     for _ in range(8):
         text = pick(rng, options).split("'")[0] if options else ""

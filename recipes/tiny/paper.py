@@ -137,14 +137,17 @@ class Paper:
         x1, y1, x2, y2 = map(round, box)
         self.draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=colour, width=thickness)
 
-    def sheet(self, rng: np.random.Generator | None = None, hardness: float = 0.0) -> Sheet:
-        """What was printed; with a generator as a scanner or a camera sees it, spoiled by `hardness` (0..1)."""
+    def sheet(self, rng: np.random.Generator | None = None, hardness: float = 0.0, *, in_colour: bool = False) -> Sheet:
+        """What was printed; with a generator as a scanner or a camera sees it, spoiled by `hardness` (0..1).
+
+        `in_colour`: its colours say something, so they stay.
+        """
         frame = np.array(self.image)
         corners = [corner for word in self.words for corner in corners_of(word.box)]
         points = np.array([*corners, *((letter.x, letter.y) for letter in self.letters)], dtype=np.float64)
         points = points.reshape(-1, 2)
         if rng is not None:
-            frame, points = scanned(rng, frame, points, hardness)
+            frame, points = scanned(rng, frame, points, hardness, in_colour=in_colour)
         boxes = points[: len(corners)].reshape(-1, 4, 2)
         words = tuple(
             Word(word.text, (*box.min(axis=0).tolist(), *box.max(axis=0).tolist()))

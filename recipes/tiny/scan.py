@@ -25,17 +25,19 @@ class View(NamedTuple):
     around: tuple[int, int, int]
 
 
-def scanned(rng: np.random.Generator, frame: Frame, points: Points, hardness: float) -> tuple[Frame, Points]:
+def scanned(
+    rng: np.random.Generator, frame: Frame, points: Points, hardness: float, *, in_colour: bool = False
+) -> tuple[Frame, Points]:
     """The sheet uint8 [H, W, 3] as a picture of the same size, spoiled by `hardness` (0..1), and its points there.
 
-    No point leaves the picture. At hardness 0 nothing happens at all.
+    No point leaves the picture. At hardness 0 nothing happens at all; `in_colour` sheets do not turn grey.
     """
     if hardness <= 0:
         return frame, points
     view = choose_view(rng, frame, points, hardness)
     if view is not None:
         frame, points = seen_from(view, frame), moved(view.matrix, points)
-    return worn(rng, frame, hardness), points
+    return worn(rng, frame, hardness, in_colour=in_colour), points
 
 
 # ---- where things lie ----
@@ -109,15 +111,17 @@ def seen_from(view: View, frame: Frame) -> Frame:
 # ---- what becomes of the print ----
 
 
-def worn(rng: np.random.Generator, frame: Frame, hardness: float) -> Frame:
+def worn(rng: np.random.Generator, frame: Frame, hardness: float, *, in_colour: bool = False) -> Frame:
     """Soft lenses, poor paper, bad light, noise and JPEG; each now and then, and the more the harder."""
+    soft = False
     if rng.random() < 0.45 * hardness:
-        frame = coarse(frame, float(rng.uniform(1 - 0.4 * hardness, 1)))
+        frame, soft = coarse(frame, float(rng.uniform(1 - 0.4 * hardness, 1))), True
     if rng.random() < 0.35 * hardness:
+        soft = True
         radius = float(rng.uniform(0.2, 0.25 + 0.55 * hardness))
         frame = np.asarray(Image.fromarray(frame).filter(ImageFilter.GaussianBlur(radius)))
     shade = shading(rng, (frame.shape[0], frame.shape[1]), hardness)
-    if rng.random() < 0.12 * hardness:
+    if rng.random() < 0.12 * hardness and not in_colour:
         frame = as_thermal(rng, frame)
     elif rng.random() < 0.4 * hardness:
         frame = faded(rng, frame, hardness)
@@ -125,7 +129,7 @@ def worn(rng: np.random.Generator, frame: Frame, hardness: float) -> Frame:
         frame = noise.as_bytes(frame * shade[:, :, None])
     if rng.random() < 0.5 * hardness:
         frame = grained(rng, frame, 13 * hardness)
-    if rng.random() < 0.07 * hardness and shade is None:
+    if rng.random() < 0.07 * hardness and shade is None and not (soft or in_colour):
         frame = two_toned(rng, frame)
     if rng.random() < 0.4 * hardness:
         frame = through_jpeg(frame, int(rng.integers(30, 92)))
