@@ -702,3 +702,25 @@ def test_noise_keeps_shape_type_and_scale() -> None:
 def test_as_bytes_clips_and_rounds() -> None:
     values = np.array([-5, 0.4, 0.6, 254.6, 300], dtype=np.float32)
     assert noise.as_bytes(values).tolist() == [0, 0, 1, 255, 255]
+
+
+def test_further_questions_are_answered_by_the_things_in_the_cells() -> None:
+    for seed in range(60):
+        sample = make_sample("count", split="train", seed=seed, difficulty=1.0, size=(168, 168))
+        assert sample.cells is not None
+        seen = {CLASSES[one] for one in sample.cells.ravel() if one >= 0}
+        assert len(sample.further) == scenes.FURTHER
+        for one in sample.further:
+            if one.answer.isdigit():
+                colours, shapes = (
+                    {word for word in kind if word in one.question} for kind in (things.COLOURS, things.SHAPES)
+                )
+                fitting = {
+                    name for name in seen
+                    if (not colours or name.split()[0] in colours) and (not shapes or name.split()[1] in shapes)
+                }  # fmt: skip
+                assert len(fitting) <= int(one.answer)
+                assert bool(fitting) == (one.answer != "0")
+            else:
+                assert one.answer.split("<|object_ref_end|>")[0].removeprefix("<|object_ref_start|>") in seen
+                assert one.referent[4] == 1

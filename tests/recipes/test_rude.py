@@ -20,7 +20,7 @@ def test_common_rude_words_are_known(word: str) -> None:
 @pytest.mark.parametrize(
     "word",
     ["Shetland", "cocktail", "Dickens", "computa", "reputation", "title", "grape", "drape", "skirt", "document",
-     "Scunthorpe", "Husband", "circumference", "analysis", "peacock", "essex", "мудрость", "سكان", "حزب", "性格", "ピエロ"],
+     "Scunthorpe", "Husband", "circumference", "analysis", "peacock", "мудрость", "سكان", "حزب", "性格", "ピエロ"],
 )  # fmt: skip
 def test_harmless_words_that_look_like_them_stay(word: str) -> None:
     assert not is_rude(word)
