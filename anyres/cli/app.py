@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from anyres.cli.ask import AskCommand, ask
+from anyres.cli.card import card
 from anyres.cli.find import find
 from anyres.cli.inspect import inspect
 from anyres.cli.models import models
@@ -108,7 +109,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models, train):
+for command in (find, inspect, verify, pull, models, card, train):
     app.command()(command)
 
 
