@@ -1,0 +1,37 @@
+// The C functions that anyres/kernels/cpu.py calls. Plain C types, nothing thrown, nothing kept but threads and scratch.
+#pragma once
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define ANYRES_API extern "C" __declspec(dllexport)
+#else
+#define ANYRES_API extern "C" __attribute__((visibility("default")))
+#endif
+
+enum AnyresIsa { ISA_SCALAR = 0, ISA_AVX2 = 1, ISA_AVX_VNNI = 2, ISA_AVX512_VNNI = 3, ISA_NEON_DOT = 4, ISA_COUNT = 5 };
+enum AnyresType { TYPE_FLOAT32 = 0, TYPE_BFLOAT16 = 1, TYPE_FLOAT16 = 2 };
+
+// packed.py says what lies where. Pointers need no alignment beyond that of their type.
+struct AnyresWeight {
+  const uint8_t *codes;
+  const void *scales;
+  const void *minimums;
+  int64_t rows, columns;
+  int32_t bits, group;
+  int32_t scales_type, minimums_type;  // float32 or float16
+};
+
+// y[t, n] = sum over k of x[t, k] * w[n, k], plus bias[n] where there is a bias. Rows of x and y lie `stride` values apart.
+struct AnyresLinear {
+  const void *x;
+  void *y;
+  const float *bias;
+  int64_t tokens, x_stride, y_stride;
+  int32_t x_type, y_type;  // float32 or bfloat16
+  int32_t threads, isa;
+};
+
+// Both return 0, or 1 where scratch memory ran out or the instruction set is not there.
+ANYRES_API int32_t anyres_linear(const struct AnyresLinear *call, const struct AnyresWeight *weight);
+ANYRES_API int32_t anyres_has(int32_t isa);
+ANYRES_API const char *anyres_source();  // what it was built from, so that a stale library is noticed

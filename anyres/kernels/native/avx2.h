@@ -1,0 +1,64 @@
+// What the two instruction sets with registers of 256 bits share: a tile is two of them.
+#include <immintrin.h>
+#include <string.h>
+
+#include "plan.h"
+
+namespace anyres {
+namespace {
+
+struct Avx2 {
+  struct Ints {
+    __m256i low, high;
+  };
+  struct Floats {
+    __m256 low, high;
+  };
+
+  static Ints whole(int32_t value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
+  static Floats zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+  static Floats times(Floats a, float b) {
+    return {_mm256_mul_ps(a.low, _mm256_set1_ps(b)), _mm256_mul_ps(a.high, _mm256_set1_ps(b))};
+  }
+  static Floats add_scaled(Floats total, Floats a, float b) {
+    const __m256 factor = _mm256_set1_ps(b);
+    return {_mm256_fmadd_ps(a.low, factor, total.low), _mm256_fmadd_ps(a.high, factor, total.high)};
+  }
+  static Floats add_product(Floats total, Ints sum, Floats step) {
+    return {_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum.low), step.low, total.low),
+            _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum.high), step.high, total.high)};
+  }
+  static void store(float *values, Floats x) {
+    _mm256_storeu_ps(values, x.low);
+    _mm256_storeu_ps(values + 8, x.high);
+  }
+  static Floats load(const void *values, int64_t index, int32_t type) {
+    if (type == TYPE_FLOAT32) {
+      const float *at = reinterpret_cast<const float *>(static_cast<const char *>(values) + 4 * index);
+      return {_mm256_loadu_ps(at), _mm256_loadu_ps(at + 8)};
+    }
+    const __m128i *at = reinterpret_cast<const __m128i *>(static_cast<const char *>(values) + 2 * index);
+    return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
+  }
+
+  static __m256i four(const int8_t *x) {
+    int32_t columns;
+    memcpy(&columns, x, 4);
+    return _mm256_set1_epi32(columns);
+  }
+
+  // The codes of columns k to k+3 (half 0) or k+4 to k+7 (half 1); k is a multiple of 8.
+  template <int BITS>
+  static Ints codes_of(const uint8_t *codes, int64_t k, int half) {
+    const __m256i *at = reinterpret_cast<const __m256i *>(codes + (BITS == 4 ? 8 * k : 16 * k + kTileBytes * half));
+    const Ints bytes = {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
+    if (BITS != 4) return bytes;
+    const __m256i mask = _mm256_set1_epi8(15);
+    if (half == 0) return {_mm256_and_si256(bytes.low, mask), _mm256_and_si256(bytes.high, mask)};
+    return {_mm256_and_si256(_mm256_srli_epi16(bytes.low, 4), mask),
+            _mm256_and_si256(_mm256_srli_epi16(bytes.high, 4), mask)};
+  }
+};
+
+}  // namespace
+}  // namespace anyres

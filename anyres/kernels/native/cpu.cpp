@@ -1,0 +1,129 @@
+// The doors of the library: picks the instruction set, finds scratch memory, shares the work among threads.
+#include <stdlib.h>
+
+#include "plan.h"
+#include "pool.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace anyres {
+namespace {
+
+#if defined(__x86_64__)
+// Source: Intel 64 and IA-32 manual, volume 2, CPUID leaves 1 and 7; XCR0 tells which registers the system saves.
+bool processor_has(int32_t isa) {
+  unsigned a, b, c, d, a7, b7, c7, d7, a71, b71, c71, d71;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & (1u << 27)) || !__get_cpuid_count(7, 0, &a7, &b7, &c7, &d7)) return false;
+  unsigned saved, unused;
+  __asm__ volatile("xgetbv" : "=a"(saved), "=d"(unused) : "c"(0));
+  const bool fma = c & (1u << 12), half = c & (1u << 29), avx = c & (1u << 28), avx2 = b7 & (1u << 5);
+  const bool has_avx2 = fma && half && avx && avx2 && (saved & 6) == 6;
+  if (isa == ISA_AVX2) return has_avx2;
+  if (isa == ISA_AVX_VNNI)
+    return has_avx2 && a7 >= 1 && __get_cpuid_count(7, 1, &a71, &b71, &c71, &d71) && (a71 & (1u << 4));
+  const unsigned foundation = (1u << 16) | (1u << 30) | (1u << 31);  // F, BW, VL
+  return has_avx2 && (saved & 0xe6) == 0xe6 && (b7 & foundation) == foundation && (c7 & (1u << 11));
+}
+#elif defined(__aarch64__) && defined(__linux__)
+bool processor_has(int32_t isa) { return isa == ISA_NEON_DOT && (getauxval(AT_HWCAP) & (1ul << 20)); }
+#elif defined(__aarch64__) && defined(__APPLE__)
+bool processor_has(int32_t isa) { return isa == ISA_NEON_DOT; }
+#else
+bool processor_has(int32_t) { return false; }
+#endif
+
+const Kernels *kernels_of(int32_t isa) {
+  switch (isa) {
+    case ISA_SCALAR: return kScalar;
+    case ISA_AVX2: return kAvx2;
+    case ISA_AVX_VNNI: return kAvxVnni;
+    case ISA_AVX512_VNNI: return kAvx512Vnni;
+    case ISA_NEON_DOT: return kNeonDot;
+    default: return nullptr;
+  }
+}
+
+// Memory that a thread keeps from call to call.
+struct Scratch {
+  char *bytes = nullptr;
+  size_t size = 0;
+  ~Scratch() { free(bytes); }
+  char *at_least(size_t wanted) {
+    if (wanted <= size) return bytes;
+    free(bytes);
+    bytes = static_cast<char *>(malloc(wanted));
+    size = bytes == nullptr ? 0 : wanted;
+    return bytes;
+  }
+};
+
+struct Work {
+  Plan plan;
+  const Kernels *kernels;
+};
+
+constexpr int64_t kTokensOfItem = 8;
+
+void quantize_some(void *argument, int64_t item) {
+  const Work &work = *static_cast<Work *>(argument);
+  const int64_t first = item * kTokensOfItem, last = first + kTokensOfItem;
+  for (int64_t token = first; token < last && token < work.plan.call->tokens; ++token)
+    work.kernels->quantize(work.plan, token);
+}
+
+void multiply_some(void *argument, int64_t item) {
+  const Work &work = *static_cast<Work *>(argument);
+  const int64_t first = item / work.plan.panels * work.plan.token_block;
+  const int64_t last = first + work.plan.token_block, tokens = work.plan.call->tokens;
+  work.kernels->multiply(work.plan, item % work.plan.panels, first, last < tokens ? last : tokens);
+}
+
+// Few panels and many threads: the tokens are cut too, so that everybody has some four items.
+int64_t block_of(int64_t tokens, int64_t panels, int32_t threads) {
+  const int64_t parts = threads <= 1 ? 1 : (4 * threads + panels - 1) / panels;
+  const int64_t block = (tokens + parts - 1) / parts;
+  return block < 24 ? (tokens < 24 ? tokens : 24) : (block + 11) / 12 * 12;
+}
+
+}  // namespace
+}  // namespace anyres
+
+using namespace anyres;
+
+int32_t anyres_has(int32_t isa) { return kernels_of(isa) != nullptr && (isa == ISA_SCALAR || processor_has(isa)); }
+
+int32_t anyres_linear(const AnyresLinear *call, const AnyresWeight *weight) {
+  thread_local Scratch scratch;
+  Work work;
+  work.kernels = kernels_of(call->isa);
+  if (work.kernels == nullptr) return 1;
+  if (call->tokens <= 0) return 0;
+  Plan &plan = work.plan;
+  plan.call = call;
+  plan.weight = weight;
+  plan.groups = (weight->columns + weight->group - 1) / weight->group;
+  plan.stored = plan.groups * weight->group;
+  plan.tiles = (weight->rows + kTileRows - 1) / kTileRows;
+  plan.panels = (plan.tiles + kPanelTiles - 1) / kPanelTiles;
+  plan.token_block = block_of(call->tokens, plan.panels, call->threads);
+  const size_t values = size_t(call->tokens) * size_t(plan.groups);
+  char *bytes = scratch.at_least(values * (12 + size_t(weight->group)));
+  if (bytes == nullptr) return 1;
+  plan.scales = reinterpret_cast<float *>(bytes);
+  plan.scaled_sums = plan.scales + values;
+  plan.sums = reinterpret_cast<int32_t *>(plan.scaled_sums + values);
+  plan.codes = reinterpret_cast<int8_t *>(plan.sums + values);
+  share(call->threads, (call->tokens + kTokensOfItem - 1) / kTokensOfItem, quantize_some, &work);
+  const int64_t blocks = (call->tokens + plan.token_block - 1) / plan.token_block;
+  share(call->threads, blocks * plan.panels, multiply_some, &work);
+  return 0;
+}
+
+#ifndef ANYRES_SOURCE
+#define ANYRES_SOURCE "unknown"
+#endif
+const char *anyres_source() { return ANYRES_SOURCE; }

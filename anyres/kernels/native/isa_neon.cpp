@@ -1,0 +1,98 @@
+// NEON with the dot-product instructions (ARMv8.2): both sides are signed, so 8-bit codes are taken minus 128.
+#include "plan.h"
+
+#if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#include <arm_neon.h>
+#include <string.h>
+
+namespace anyres {
+namespace {
+
+struct Isa {
+  struct Ints {
+    int32x4_t part[4];
+  };
+  struct Floats {
+    float32x4_t part[4];
+  };
+  static constexpr int kTokens = 4;
+  static constexpr bool kCentred = true;
+  static constexpr int kTiles = 1, kTilesOfOne = 1;
+
+  static Ints whole(int32_t value) {
+    const int32x4_t part = vdupq_n_s32(value);
+    return {{part, part, part, part}};
+  }
+  static Floats zeros() {
+    const float32x4_t part = vdupq_n_f32(0.0f);
+    return {{part, part, part, part}};
+  }
+  static Floats times(Floats a, float b) {
+    for (auto &part : a.part) part = vmulq_n_f32(part, b);
+    return a;
+  }
+  static Floats add_scaled(Floats total, Floats a, float b) {
+    for (int i = 0; i < 4; ++i) total.part[i] = vfmaq_n_f32(total.part[i], a.part[i], b);
+    return total;
+  }
+  static Floats add_product(Floats total, Ints sum, Floats step) {
+    for (int i = 0; i < 4; ++i) total.part[i] = vfmaq_f32(total.part[i], vcvtq_f32_s32(sum.part[i]), step.part[i]);
+    return total;
+  }
+  static void store(float *values, Floats x) {
+    for (int i = 0; i < 4; ++i) vst1q_f32(values + 4 * i, x.part[i]);
+  }
+  static Floats load(const void *values, int64_t index, int32_t type) {
+    Floats loaded;
+    for (int i = 0; i < 4; ++i) {
+      if (type == TYPE_FLOAT32) {
+        memcpy(&loaded.part[i], static_cast<const char *>(values) + 4 * (index + 4 * i), 16);
+      } else {
+        float16x4_t halves;
+        memcpy(&halves, static_cast<const char *>(values) + 2 * (index + 4 * i), 8);
+        loaded.part[i] = vcvt_f32_f16(halves);
+      }
+    }
+    return loaded;
+  }
+
+  static int8x16_t four(const int8_t *x) {
+    int32_t columns;
+    memcpy(&columns, x, 4);
+    return vreinterpretq_s8_s32(vdupq_n_s32(columns));
+  }
+
+  template <int BITS>
+  static int8x16_t codes_of(const uint8_t *codes, int64_t k, int half, int part) {
+    const uint8x16_t bytes = vld1q_u8(codes + (BITS == 4 ? 8 * k : 16 * k + kTileBytes * half) + 16 * part);
+    if (BITS == 8) return vreinterpretq_s8_u8(veorq_u8(bytes, vdupq_n_u8(128)));
+    if (BITS != 4) return vreinterpretq_s8_u8(bytes);
+    return vreinterpretq_s8_u8(half == 0 ? vandq_u8(bytes, vdupq_n_u8(15)) : vshrq_n_u8(bytes, 4));
+  }
+
+  template <int T, int R, int BITS>
+  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
+                    int) {
+    for (int64_t k = 0; k < columns; k += 8)
+      for (int half = 0; half < 2; ++half)
+        for (int r = 0; r < R; ++r)
+          for (int part = 0; part < 4; ++part) {
+            const int8x16_t tile = codes_of<BITS>(codes[r], k, half, part);
+            for (int t = 0; t < T; ++t)
+              sums[t][r].part[part] = vdotq_s32(sums[t][r].part[part], tile, four(x[t] + k + 4 * half));
+          }
+  }
+};
+
+}  // namespace
+}  // namespace anyres
+
+#include "linear.h"
+namespace anyres {
+const Kernels *const kNeonDot = &kKernels;
+}
+#else
+namespace anyres {
+const Kernels *const kNeonDot = nullptr;
+}
+#endif

@@ -1,0 +1,198 @@
+// A linear layer for one instruction set. Each isa_*.cpp defines `struct Isa` and then includes this: everything here is
+// in an unnamed namespace, so that no function compiled for one processor can be linked in place of another's.
+//
+// Isa has the types Ints and Floats (16 lanes each: the rows of a tile), kTokens (tokens of one pass at most),
+// kTiles (tiles of one pass), kTilesOfOne (the same where there is one token), kCentred (8-bit codes are taken minus 128, so 128 times the activations' sum is
+// added), and the functions used below. `group` adds the products of one group to the whole-number sums.
+#include <string.h>
+
+#include "plan.h"
+
+namespace anyres {
+namespace {
+
+float read_value(const void *values, int32_t type, int64_t index) {
+  if (type == TYPE_FLOAT32) {
+    float value;
+    memcpy(&value, static_cast<const char *>(values) + 4 * index, 4);
+    return value;
+  }
+  uint16_t half;
+  memcpy(&half, static_cast<const char *>(values) + 2 * index, 2);
+  const uint32_t bits = uint32_t(half) << 16;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+uint16_t to_bfloat16(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16) | 0x40;
+  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+// ---- activations: each group rounded to whole 1/127ths of its largest value
+
+constexpr float kSmallest = 7.888609052210118e-31f;  // 2^-100
+constexpr uint32_t kInfinity = 0x7f800000;
+
+void read_group(const Plan &plan, int64_t token, int64_t first, float *values) {
+  const AnyresWeight &weight = *plan.weight;
+  const int64_t left = weight.columns - first;
+  const int64_t count = left < weight.group ? left : weight.group;
+  const int64_t start = token * plan.call->x_stride + first;
+  if (plan.call->x_type == TYPE_FLOAT32) {
+    memcpy(values, static_cast<const char *>(plan.call->x) + 4 * start, size_t(count) * 4);
+  } else {
+    for (int64_t k = 0; k < count; ++k) values[k] = read_value(plan.call->x, TYPE_BFLOAT16, start + k);
+  }
+  for (int64_t k = count; k < weight.group; ++k) values[k] = 0.0f;
+}
+
+uint32_t largest_bits(const float *values, int64_t count) {
+  uint32_t largest = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    uint32_t bits;
+    memcpy(&bits, values + k, 4);
+    bits &= 0x7fffffff;
+    largest = bits > largest ? bits : largest;
+  }
+  return largest;
+}
+
+// Ties to even: adding 1.5 * 2^23 leaves no bits for a fraction.
+int32_t round_codes(const float *values, int64_t count, float steps, int8_t *codes) {
+  int32_t sum = 0;
+  for (int64_t k = 0; k < count; ++k) {
+    const float shifted = values[k] * steps + 12582912.0f;
+    int32_t bits;
+    memcpy(&bits, &shifted, 4);
+    const int32_t code = bits - 0x4B400000;
+    codes[k] = int8_t(code);
+    sum += code;
+  }
+  return sum;
+}
+
+void quantize_token(const Plan &plan, int64_t token) {
+  const int64_t width = plan.weight->group;
+  for (int64_t g = 0; g < plan.groups; ++g) {
+    float values[kLongestGroup];
+    read_group(plan, token, g * width, values);
+    const uint32_t bits = largest_bits(values, width);
+    float largest;
+    memcpy(&largest, &bits, 4);
+    int8_t *codes = plan.codes + token * plan.stored + g * width;
+    const int64_t at = token * plan.groups + g;
+    float scale = 0.0f;
+    int32_t sum = 0;
+    if (bits < kInfinity && largest >= kSmallest) {
+      scale = largest / 127.0f;
+      sum = round_codes(values, width, 127.0f / largest, codes);
+    } else {
+      memset(codes, 0, size_t(width));
+      if (bits >= kInfinity) scale = __builtin_nanf("");
+    }
+    plan.scales[at] = scale;
+    plan.scaled_sums[at] = float(sum) * scale;
+    plan.sums[at] = 128 * sum;
+  }
+}
+
+// ---- products
+
+using Ints = Isa::Ints;
+using Floats = Isa::Floats;
+
+// A token of the tile, `lanes` rows of it, out of the registers.
+void store_row(const Plan &plan, const float *values, int64_t token, int64_t row, int64_t lanes) {
+  const AnyresLinear &call = *plan.call;
+  const int64_t start = token * call.y_stride + row;
+  for (int64_t lane = 0; lane < lanes; ++lane) {
+    const float value = call.bias == nullptr ? values[lane] : values[lane] + call.bias[row + lane];
+    if (call.y_type == TYPE_FLOAT32) {
+      memcpy(static_cast<char *>(call.y) + 4 * (start + lane), &value, 4);
+    } else {
+      const uint16_t half = to_bfloat16(value);
+      memcpy(static_cast<char *>(call.y) + 2 * (start + lane), &half, 2);
+    }
+  }
+}
+
+template <int T, int R, int BITS>
+void multiply_tile(const Plan &plan, int64_t tile, int64_t token) {
+  const AnyresWeight &weight = *plan.weight;
+  const int64_t group_bytes = int64_t(weight.group) * kTileRows / (BITS == 4 ? 2 : 1);
+  const uint8_t *codes[R];
+  const int8_t *x[T];
+  Floats total[T][R];
+  for (int r = 0; r < R; ++r) codes[r] = weight.codes + (tile + r) * plan.groups * group_bytes;
+  for (int t = 0; t < T; ++t) x[t] = plan.codes + (token + t) * plan.stored;
+  for (int t = 0; t < T; ++t)
+    for (int r = 0; r < R; ++r) total[t][r] = Isa::zeros();
+  for (int64_t g = 0; g < plan.groups; ++g) {
+    const int64_t at = token * plan.groups + g;
+    Ints sums[T][R];
+    for (int t = 0; t < T; ++t)
+      for (int r = 0; r < R; ++r)
+        sums[t][r] = Isa::whole(BITS == 8 && Isa::kCentred ? plan.sums[at + t * plan.groups] : 0);
+    Isa::group<T, R, BITS>(sums, codes, x, weight.group, weight.bits);
+    for (int r = 0; r < R; ++r) {
+      const int64_t scale_at = ((tile + r) * plan.groups + g) * kTileRows;
+      const Floats scale = Isa::load(weight.scales, scale_at, weight.scales_type);
+      const Floats minimum = Isa::load(weight.minimums, scale_at, weight.minimums_type);
+      for (int t = 0; t < T; ++t) {
+        const int64_t value_at = at + t * plan.groups;
+        const Floats step = Isa::times(scale, plan.scales[value_at]);
+        total[t][r] = Isa::add_product(total[t][r], sums[t][r], step);
+        total[t][r] = Isa::add_scaled(total[t][r], minimum, plan.scaled_sums[value_at]);
+      }
+      codes[r] += group_bytes;
+    }
+    for (int t = 0; t < T; ++t) x[t] += weight.group;
+  }
+  for (int t = 0; t < T; ++t)
+    for (int r = 0; r < R; ++r) {
+      float values[kTileRows];
+      Isa::store(values, total[t][r]);
+      const int64_t row = (tile + r) * kTileRows, left = weight.rows - row;
+      store_row(plan, values, token + t, row, left < kTileRows ? left : kTileRows);
+    }
+}
+
+// A strip of R tiles by all tokens: the strip stays in the cache while the tokens pass.
+template <int T, int R, int BITS>
+void multiply_strip(const Plan &plan, int64_t tile, int64_t token, int64_t last_token) {
+  for (; token + T <= last_token; token += T) multiply_tile<T, R, BITS>(plan, tile, token);
+  if constexpr (T > 1)
+    if (token < last_token) multiply_strip<T - 1, R, BITS>(plan, tile, token, last_token);
+}
+
+template <int T, int R, int BITS>
+void multiply_tiles(const Plan &plan, int64_t tile, int64_t last_tile, int64_t token, int64_t last_token) {
+  for (; tile + R <= last_tile; tile += R) multiply_strip<T, R, BITS>(plan, tile, token, last_token);
+  if constexpr (R > 1)
+    for (; tile < last_tile; ++tile) multiply_strip<T, 1, BITS>(plan, tile, token, last_token);
+}
+
+template <int BITS>
+void multiply_tokens(const Plan &plan, int64_t tile, int64_t last_tile, int64_t token, int64_t last_token) {
+  if (last_token - token == 1) multiply_tiles<1, Isa::kTilesOfOne, BITS>(plan, tile, last_tile, token, last_token);
+  else multiply_tiles<Isa::kTokens, Isa::kTiles, BITS>(plan, tile, last_tile, token, last_token);
+}
+
+void multiply_panel(const Plan &plan, int64_t panel, int64_t token, int64_t last_token) {
+  const int64_t tile = panel * kPanelTiles;
+  const int64_t last_tile = tile + kPanelTiles < plan.tiles ? tile + kPanelTiles : plan.tiles;
+  switch (plan.weight->bits) {
+    case 4: return multiply_tokens<4>(plan, tile, last_tile, token, last_token);
+    case 8: return multiply_tokens<8>(plan, tile, last_tile, token, last_token);
+    default: return multiply_tokens<7>(plan, tile, last_tile, token, last_token);
+  }
+}
+
+constexpr Kernels kKernels = {quantize_token, multiply_panel};
+
+}  // namespace
+}  // namespace anyres
