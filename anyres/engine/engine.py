@@ -25,8 +25,9 @@ from anyres.chat import (
     VideoPart,
 )
 from anyres.config import Qwen2VLConfig
+from anyres.engine.checkpoint import open_checkpoint
 from anyres.engine.detokenizer import Detokenizer
-from anyres.engine.device import choose_device, choose_dtype
+from anyres.engine.device import choose_device
 from anyres.engine.kv_cache import KVCache
 from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.runner import Report, Runner
@@ -35,7 +36,6 @@ from anyres.errors import ContextLengthError, OptionError
 from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
 from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
-from anyres.model.weights import load_model
 from anyres.model_input import EncodedImage, ModelInput, VisualInput
 from anyres.processing.processor import Processor, prompt_usage
 
@@ -49,17 +49,17 @@ FIRST_ANSWER_PLACES = 256  # places of the KV cache set aside for an answer at f
 def load(
     name: str | Path | None = None, *, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
 ) -> "LocalChatModel":
-    """The embedded checkpoint, a folder, or a hub name that `anyres pull` has fetched.
+    """The embedded checkpoint, a folder, a .gguf file, or a hub name that `anyres pull` has fetched.
 
+    Quantised ones (ours, GPTQ, AWQ, bitsandbytes' nf4, GGUF) are computed with in the bits they are kept in.
     `device="auto"` takes CUDA where there is one. `dtype=None` means bfloat16 on CUDA, and on a CPU float32 or
     bfloat16, whichever this processor multiplies faster. Raises ModelNotFoundError and CheckpointError.
     """
-    folder = resolve(name)
+    path = resolve(name)
     place = choose_device(device)
-    model = load_model(folder, device=place, dtype=choose_dtype(dtype, place))
-    processor = Processor.from_folder(folder)
-    defaults = GenerationDefaults.from_folder(folder, model.config, processor.tokenizer)
-    return LocalChatModel(model, processor, defaults=defaults, name=str(name or folder.name))
+    model, processor = open_checkpoint(path, device=place, dtype=dtype)
+    defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
+    return LocalChatModel(model, processor, defaults=defaults, name=str(name or path.name))
 
 
 class LocalChatModel:
@@ -263,7 +263,7 @@ class LocalChatModel:
     def encoder_id(self) -> str:
         """Tells the weights of this vision encoder from others: a hash over values from every tensor."""
         digest = hashlib.sha256(repr(self.config.vision).encode())
-        for weight in self.model.visual.parameters():
+        for weight in self.model.visual.state_dict().values():
             some = weight.detach().flatten()[:: max(1, weight.numel() // 64)]
             digest.update(some.float().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Runs the model for a set of sequences: encodes their pictures, prefills their prompts, decodes one token of each."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Run
 from typing import Literal, NamedTuple
@@ -12,8 +13,11 @@ from anyres.engine.request import Sequence
 from anyres.errors import NumericsError
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import Grid, VisualInput
+from anyres.quant.linear import widen
 
 __all__ = ["Progress", "Report", "Runner"]
+
+logger = logging.getLogger(__name__)
 
 ENCODE_PATCHES = 16_384  # patches in one pass of the vision encoder: bounds its memory, about 1 GB in the 2B size
 PREFILL_TOKENS = 4_096  # prompt tokens in one pass of the decoder
@@ -99,9 +103,14 @@ class Runner:
     def _encode_pack(self, visuals: Run[VisualInput], pack: "Run[_Chunk]") -> Tensor:
         grids = [_slices(visuals[chunk.item].grid_thw, chunk) for chunk in pack]
         pixels_PX = torch.cat([_rows(visuals[chunk.item], chunk) for chunk in pack]).to(self.model.device)
-        visual_MD = self.model.encode(pixels_PX, grids)
-        if not _finite(visual_MD):
-            raise self._numerics_error(lambda: self.model.encode(pixels_PX, grids), otherwise="visual")
+
+        def again() -> Tensor:
+            return self.model.encode(pixels_PX, grids)
+
+        visual_MD = again()
+        while not _finite(visual_MD):
+            self._widen_or_raise(again, otherwise="visual")
+            visual_MD = again()
         return visual_MD
 
     def _embed(self, sequence: Sequence, visuals: list[Tensor]) -> Tensor:
@@ -132,13 +141,26 @@ class Runner:
     def _pass(self, cache: KVCache, embeds_TD: Tensor, positions_3T: Tensor, rows: Iterable[int]) -> Tensor:
         """Through the decoder; logits of the given rows. The cache keeps the tokens only when all went well."""
         rows_B = torch.tensor(list(rows), dtype=torch.long, device=embeds_TD.device)
-        hidden_TD = self.model(embeds_TD, positions_3T, cache.attend)
+
+        def again() -> Tensor:
+            hidden_TD: Tensor = self.model(embeds_TD, positions_3T, cache.attend)
+            return hidden_TD
+
+        hidden_TD = again()
         logits_BV = self.model.head(hidden_TD[rows_B])
-        if not (_finite(hidden_TD) and _finite(logits_BV)):
-            again = lambda: self.model(embeds_TD, positions_3T, cache.attend)  # noqa: E731
-            raise self._numerics_error(again, otherwise="lm_head")
+        while not (_finite(hidden_TD) and _finite(logits_BV)):
+            self._widen_or_raise(again, otherwise="lm_head")
+            hidden_TD = again()
+            logits_BV = self.model.head(hidden_TD[rows_B])
         cache.advance()
         return logits_BV
+
+    def _widen_or_raise(self, again: Callable[[], object], *, otherwise: str) -> None:
+        """Gives the layer to blame float32 weights for good, where it was quantised; else raises NumericsError."""
+        error = self._numerics_error(again, otherwise=otherwise)
+        if not widen(self.model, error.item):
+            raise error
+        logger.warning("%s: %s; this layer runs with float32 weights from now on", error.item, error.seen)
 
     def _numerics_error(self, again: Callable[[], object], *, otherwise: str) -> NumericsError:
         """Runs the pass once more and watches every layer. `otherwise` is to blame when none of them is."""

@@ -31,6 +31,7 @@ __all__ = ["LocalModel", "Progress", "PullProgress", "list_models", "pull", "res
 
 EMBEDDED = "tiny"
 DEFAULT_REVISION = "main"
+GGUF_SUFFIX = ".gguf"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -90,13 +91,13 @@ class _Repo(NamedTuple):
 
 
 def resolve(name: str | Path | None = None, *, cache: Path | None = None) -> Path:
-    """The folder of a checkpoint: None or "tiny" is the embedded one, then a folder, then `org/name[@revision]`.
+    """Where a checkpoint is: None or "tiny" is the embedded one, then a folder, a .gguf file, `org/name[@revision]`.
 
     Never touches the network. Raises ModelNotFoundError, which names the command that fetches what is missing.
     """
     if name is None or name == EMBEDDED:
         return _embedded()
-    if name != "" and Path(name).is_dir():
+    if name != "" and (Path(name).is_dir() or (Path(name).suffix == GGUF_SUFFIX and Path(name).is_file())):
         return Path(name)
     repo_id, _, revision = str(name).partition("@")
     if isinstance(name, Path) or not _is_hub_id(repo_id):

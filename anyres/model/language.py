@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from anyres.config import TextConfig
 from anyres.model.layers import packed_attention, rotary_frequencies, rotate
 
-__all__ = ["Attend", "CausalAttention", "LanguageModel", "mrope_tables"]
+__all__ = ["Attend", "CausalAttention", "LanguageModel", "TokenTable", "mrope_tables"]
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q_THC, k_TKC, v_TKC) -> out_THC"""
@@ -42,6 +42,14 @@ class RMSNorm(nn.Module):
         x32_TD = x_TD.float()
         scale_T1 = torch.rsqrt(x32_TD.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * (x32_TD * scale_T1).to(x_TD.dtype)
+
+
+class TokenTable(nn.Embedding):
+    """One row a token: looked up on the way in and, where the head is tied, multiplied with on the way out."""
+
+    def logits(self, hidden_ND: Tensor) -> Tensor:
+        """logits_NV."""
+        return F.linear(hidden_ND, self.weight)
 
 
 class Attention(nn.Module):
@@ -101,7 +109,7 @@ class LanguageModel(nn.Module):
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embed_tokens = TokenTable(config.vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(DecoderLayer(config, layer) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 

@@ -35,11 +35,12 @@ class Qwen2VL(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.model.embed_tokens.weight.device
+        return self.model.norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.model.embed_tokens.weight.dtype
+        """Of the activations; weights may be kept in fewer bits."""
+        return self.model.norm.weight.dtype
 
     def encode(self, pixels_PX: Tensor, grids: Sequence[Grid]) -> Tensor:
         """Visual tokens of packed pictures and clips: visual_MD."""
@@ -62,5 +63,5 @@ class Qwen2VL(nn.Module):
     def head(self, hidden_ND: Tensor) -> Tensor:
         """logits_NV, float32."""
         tied = self.config.text.tie_word_embeddings
-        weight_VD = self.model.embed_tokens.weight if tied else self.lm_head.weight
-        return nn.functional.linear(hidden_ND, weight_VD).float()
+        logits_NV: Tensor = self.model.embed_tokens.logits(hidden_ND) if tied else self.lm_head(hidden_ND)
+        return logits_NV.float()

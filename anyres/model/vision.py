@@ -113,7 +113,7 @@ class VisionEncoder(nn.Module):
 
     def forward(self, pixels_PX: Tensor, grids: Sequence[Grid]) -> Tensor:
         """`grids` are the (t, h, w) of each item, in the order of the rows; their products add up to P."""
-        x_PD = self.patch_embed(pixels_PX.to(self.patch_embed.proj.weight.dtype))
+        x_PD = self.patch_embed(pixels_PX.to(self.merger.ln_q.weight.dtype))
         cos_PC, sin_PC = self._rotary(grids, x_PD.device)
         lengths = [h * w for t, h, w in grids for _ in range(t)]
         for block in self.blocks:

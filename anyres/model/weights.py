@@ -23,7 +23,7 @@ from anyres.config import Qwen2VLConfig, VisionConfig, read_json
 from anyres.errors import CheckpointError, OptionError
 from anyres.model.qwen2vl import Qwen2VL
 
-__all__ = ["count_parameters", "hub_key", "load_model", "save_model", "weight_files"]
+__all__ = ["StoredTensors", "count_parameters", "hub_key", "load_model", "save_model", "weight_files"]
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -55,6 +55,40 @@ class _Entry(NamedTuple):
     source: _Source
     shape: tuple[int, ...]
     dtype: str
+
+
+class StoredTensors:
+    """The tensors of a checkpoint folder by hub name, whatever they hold; each is read only when it is asked for."""
+
+    def __init__(self, folder: Path, config: Qwen2VLConfig) -> None:
+        self._folder = folder
+        self._config = config
+        self._entries = _read_headers(weight_files(folder), tied=config.text.tie_word_embeddings)
+        self.names = frozenset(self._entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._entries[name].shape
+
+    def get(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """As they are stored, mapped from the files."""
+        tensors: dict[str, Tensor] = {}
+        wanted = {name: self._entries[name].source for name in names}
+        for path in sorted({source.path for source in wanted.values()}):
+            with _opened(path) as file:
+                tensors |= {name: file.get_tensor(one.key) for name, one in wanted.items() if one.path == path}
+        return tensors
+
+    def fill(self, model: Qwen2VL, *, taken: Iterable[str], device: torch.device, dtype: torch.dtype) -> None:
+        """Gives a model on `meta` its dense weights from here. `taken` are those that other layers have taken over.
+
+        Raises CheckpointError as `load_model` does.
+        """
+        own = set(taken)
+        holders = {name: tensor for name, tensor in model.state_dict().items() if tensor.is_meta}
+        wanted = {name: tuple(tensor.shape) for name, tensor in holders.items()}
+        entries = {name: entry for name, entry in self._entries.items() if name not in own}
+        _check_entries(self._folder, entries, wanted, self._config.vision)
+        model.load_state_dict(_read_tensors(entries, wanted, device, dtype), strict=False, assign=True)
 
 
 def load_model(folder: Path, *, device: torch.device | str = "cpu", dtype: torch.dtype | None = None) -> Qwen2VL:
