@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from recipes.tiny.batches import IGNORED, LONGEST, Batch, per_question
 from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
-from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION, PRESENCE
+from recipes.tiny.places import BOX, CENTRES, CHANGE, COLOUR, MOTION, PRESENCE, SHAPE
 from recipes.tiny.things import COLOURS, SHAPES
 
 __all__ = ["AuxiliaryHead", "Tapped"]
@@ -39,12 +39,13 @@ class AuxiliaryHead(nn.Module):
     """What lies in each visual token's 28x28 cell, and where.
 
     Names: SLOTS classes from left to right, the last class meaning nothing. Of print, the place in the answer. Of
-    things, the box, the number of centres and the motion. All these are told from the vision encoder's output. Where
-    a cell lies in the picture, only the decoder can know: its visual tokens tell the box measured from the top left
-    corner (of what comes after them they know nothing, so not in parts of the picture). Where the answer begins, an
-    early layer tells the picture's rows and columns and what the question names. A later one tells for each token of
-    the answer whether that is there, and where: from the corner in cells, and in parts of the picture; and, where the
-    answer begins, how many of the things that the question is about have their centre in each cell.
+    things, the box, the number of centres, the colour and shape of what is centred there, and the motion. All these are
+    told from the vision encoder's output. Where a cell lies in the picture, only the decoder can know: its visual
+    tokens tell the box measured from the top left corner (of what comes after them they know nothing, so not in parts
+    of the picture). Where the answer begins, an early layer tells the picture's rows and columns and what the question
+    names. A later one tells for each token of the answer whether that is there, and where: from the corner in cells,
+    and in parts of the picture; and, where the answer begins, how many of the things that the question is about have
+    their centre in each cell.
     """
 
     def __init__(self, width: int) -> None:
@@ -53,6 +54,7 @@ class AuxiliaryHead(nn.Module):
         self.out = nn.Linear(width, SLOTS * (len(CLASSES) + 1))
         self.order = nn.Linear(width, LONGEST)
         self.places = nn.Linear(width, TOLD_MOTION.stop)
+        self.centred = nn.Linear(width, len(COLOURS) + 1 + len(SHAPES) + 1)
         self.decoder_norm = nn.LayerNorm(width)
         self.absolute = nn.Linear(width, 4)
         self.sizes = nn.Linear(width, 2 * MOST_CELLS)
@@ -93,7 +95,10 @@ class AuxiliaryHead(nn.Module):
     def _place_losses(self, normed_MD: Tensor, places_MX: Tensor) -> dict[str, Tensor]:
         told = self.places(normed_MD).float()
         centres = F.cross_entropy(told[:, TOLD_CENTRES], places_MX[:, CENTRES].clamp(max=MOST_CENTRES).long())
-        losses = {"centres": centres}
+        colours, shapes = self.centred(normed_MD).float().split((len(COLOURS) + 1, len(SHAPES) + 1), dim=-1)
+        kinds = ((colours, COLOUR), (shapes, SHAPE))
+        centred = [_cross_entropy(logits, _class_ids(places_MX[:, column])) for logits, column in kinds]
+        losses = {"centres": centres, "centred": 2 * torch.stack(centred).sum()}
         boxed = places_MX[:, BOX].isfinite().all(-1)
         if boxed.any():
             losses["box"] = 0.5 * F.smooth_l1_loss(told[boxed, TOLD_BOX], places_MX[boxed, BOX], beta=0.1)
@@ -142,7 +147,12 @@ class AuxiliaryHead(nn.Module):
         told = self.spread(self.late_norm(tapped.late_ND[tapped.first_N])).float()
         cells_BMC = told.unflatten(-1, (SIDE, SIDE, -1))[:, :rows, :columns].flatten(1, 2)
         wanted_BM = spread_BM.clamp(max=MOST_CENTRES)
-        return 0.25 * F.cross_entropy(cells_BMC.flatten(0, 1), wanted_BM.flatten(), reduction="sum") / len(spread_BM)
+        return 0.5 * F.cross_entropy(cells_BMC.flatten(0, 1), wanted_BM.flatten(), reduction="sum") / len(spread_BM)
+
+
+def _class_ids(column_M: Tensor) -> Tensor:
+    """NaN, which stands for what is not known, as IGNORED."""
+    return torch.where(column_M.isnan(), IGNORED, column_M).long()
 
 
 def _cross_entropy(logits_NV: Tensor, targets_N: Tensor) -> Tensor:

@@ -12,10 +12,12 @@ __all__ = [
     "BOX",
     "CENTRES",
     "CHANGE",
+    "COLOUR",
     "COLUMNS",
     "MOTION",
     "NOBODY",
     "PRESENCE",
+    "SHAPE",
     "STEP",
     "Change",
     "Places",
@@ -29,7 +31,7 @@ __all__ = [
     "still",
 ]
 
-BOX, CENTRES, MOTION, CHANGE, COLUMNS = slice(0, 4), 4, slice(5, 7), 7, 8
+BOX, CENTRES, MOTION, CHANGE, COLOUR, SHAPE, COLUMNS = slice(0, 4), 4, slice(5, 7), 7, 8, 9, 10
 PRESENCE = 4
 NOBODY = (np.nan,) * 5
 ABSENT = (np.nan,) * 4 + (0.0,)
@@ -46,14 +48,15 @@ def places_of(things: Sequence[Thing], size: tuple[int, int], changed: Mapping[s
     """[M, COLUMNS] of a picture of `size` (height, width), in cells of 28 pixels, row-major.
 
     BOX is x1, y1, x2, y2 of the thing with the largest share of the cell, measured from the cell's centre in cells;
-    CENTRES counts the things whose centre lies in the cell; MOTION (in STEPs) and CHANGE are those of `changed`, by
-    the thing's name. NaN stands where there is nothing to tell: no thing, or no clip.
+    CENTRES counts the things whose centre lies in the cell, COLOUR and SHAPE are their indices, past the last of each
+    where there is none; MOTION (in STEPs) and CHANGE are those of `changed`, by the thing's name. NaN stands where
+    there is nothing to tell: no thing, no clip, or centres of several colours or shapes.
     """
     rows, columns = size[0] // CELL, size[1] // CELL
     table = np.full((rows * columns, COLUMNS), np.nan, dtype=np.float32)
-    table[:, CENTRES] = 0
+    table[:, CENTRES], table[:, COLOUR], table[:, SHAPE] = 0, len(COLOURS), len(SHAPES)
     if changed is not None:
-        table[:, 5:] = 0
+        table[:, MOTION], table[:, CHANGE] = 0, 0
     largest = np.zeros(rows * columns)
     middle = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
     for thing in things:
@@ -62,11 +65,18 @@ def places_of(things: Sequence[Thing], size: tuple[int, int], changed: Mapping[s
         largest[seen] = shares[seen]
         box = np.array(box_of(thing, size)) / CELL
         table[seen, BOX] = box - np.tile(middle[seen], 2)
-        table[_centre(thing, rows, columns), CENTRES] += 1
+        _centred(table[_centre(thing, rows, columns)], thing)
         if changed is not None:
             right, down, change = changed.get(thing.name, (0.0, 0.0, 0.0))
-            table[seen, 5:] = right / STEP, down / STEP, change
+            table[seen, MOTION.start : CHANGE + 1] = right / STEP, down / STEP, change
     return table
+
+
+def _centred(row: NDArray[np.float32], thing: Thing) -> None:
+    kinds = ((COLOUR, [*COLOURS].index(thing.colour)), (SHAPE, SHAPES.index(thing.shape)))
+    for column, kind in kinds:
+        row[column] = kind if row[CENTRES] == 0 or row[column] == kind else np.nan
+    row[CENTRES] += 1
 
 
 def spread(things: Sequence[Thing], names: Sequence[str], size: tuple[int, int]) -> Spread:
@@ -91,7 +101,7 @@ def _centre(thing: Thing, rows: int, columns: int) -> int:
 def still(cells: int) -> Places:
     """The table of cells without things, in a clip where nothing is known to move."""
     table = np.full((cells, COLUMNS), np.nan, dtype=np.float32)
-    table[:, CENTRES:] = 0
+    table[:, CENTRES : CHANGE + 1] = 0
     return table
 
 

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 from recipes.tiny import clips, places
 from recipes.tiny.factory import make_sample
 from recipes.tiny.fonts import builtin_fonts
-from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, STEP, asked, changes, places_of, still
+from recipes.tiny.places import (
+    BOX,
+    CENTRES,
+    CHANGE,
+    COLOUR,
+    COLUMNS,
+    MOTION,
+    SHAPE,
+    STEP,
+    asked,
+    changes,
+    places_of,
+    still,
+)  # fmt: skip
 from recipes.tiny.scenes import PLANS
 from recipes.tiny.things import COLOURS, SHAPES, Thing, box_of
 
@@ -28,7 +41,7 @@ def test_a_box_is_measured_from_the_centre_of_each_cell() -> None:
             across, down = cell % 4 + 0.5, cell // 4 + 0.5
             assert row[BOX] == pytest.approx((x1 - across, y1 - down, x2 - across, y2 - down), abs=1e-5)
     assert np.isfinite(table[:, BOX]).all(axis=1).tolist() == [False, True, True, False] * 2
-    assert np.isnan(table[:, 5:]).all()
+    assert np.isnan(table[:, MOTION.start : CHANGE + 1]).all()
 
 
 def test_the_largest_thing_of_a_cell_counts_and_centres_are_counted() -> None:
@@ -90,8 +103,10 @@ def test_cells_without_things() -> None:
     table = still(3)
     assert table.shape == (3, COLUMNS)
     assert np.isnan(table[:, BOX]).all()
-    assert (table[:, CENTRES:] == 0).all()
-    assert places.places_of([], (28, 84), {}) == pytest.approx(table, nan_ok=True)
+    assert (table[:, CENTRES : CHANGE + 1] == 0).all()
+    nothing = places.places_of([], (28, 84), {})
+    assert nothing[:, : CHANGE + 1] == pytest.approx(table[:, : CHANGE + 1], nan_ok=True)
+    assert (nothing[:, [COLOUR, SHAPE]] == [len(COLOURS), len(SHAPES)]).all()
 
 
 def test_the_referent_is_the_thing_asked_for() -> None:
@@ -144,3 +159,13 @@ def test_names_in_questions(task: str, seed: int) -> None:
     colour, shape = asked(made.question)
     assert ([*COLOURS, "things"][colour] in made.question) or colour == len(COLOURS)
     assert ([*SHAPES, ""][shape]) in made.question
+
+
+def test_what_is_centred_in_a_cell() -> None:
+    red, ring, blue = Thing("star", "red", 20, 20, 9), Thing("ring", "red", 8, 8, 8), Thing("ring", "blue", 50, 9, 8)
+    table = places_of([red, ring, blue], (28, 84))
+    colours, shapes = [*COLOURS], [*SHAPES]
+    assert table[:, CENTRES].tolist() == [2, 1, 0]
+    assert table[:, COLOUR].tolist() == [colours.index("red"), colours.index("blue"), len(colours)]
+    assert np.isnan(table[0, SHAPE]), "a star and a ring"
+    assert table[1:, SHAPE].tolist() == [shapes.index("ring"), len(shapes)]
