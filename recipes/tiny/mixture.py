@@ -38,7 +38,7 @@ LONG = 16
 """Characters from which on the tokens of an answer count less, as the root of its length."""
 GROUPS: Mapping[str, float] = {
     "line": 0.6, "script": 0.6, "page": 0.75, "table": 0.75, "bill": 0.75, "chart": 0.75, "sum": 0.75, "thing": 0.7,
-    "shape": 0.7, "clip": 0.7, "screen": 0.7, "several": 0.75, "talk": 0.85,
+    "game": 0.7, "shape": 0.7, "clip": 0.7, "screen": 0.7, "several": 0.75, "talk": 0.85,
 }  # fmt: skip
 """Of each group, the share of tokens told right above which it gets harder. Boxes, JSON and phrases have many tokens
 that anyone would guess."""
@@ -80,6 +80,11 @@ TASKS: tuple[Task, ...] = (
     Task("bill", "receipts", "make_receipt", 0.09, opens=0.25, spelled_below=0.5, decides=False),
     Task("chart", "charts", "make_chart", 0.06, opens=0.3),
     Task("sum", "arithmetic", "make_arithmetic", 0.06, opens=0.1, spelled_below=ALWAYS, decides=False),
+    Task("sum", "formulas", "make_formula", 0.012, opens=0.2, spelled_below=ALWAYS, decides=False),
+    Task("game", "clocks", "make_clock", 0.012),
+    Task("game", "calendars", "make_calendar", 0.008, opens=0.2),
+    Task("game", "games", "make_dice", 0.008),
+    Task("game", "games", "make_cards", 0.008),
     Task("shape", "shapes", "make_shapes", 0.1),
     Task("clip", "shapes", "make_shape_clip", 0.05),
     Task("thing", "icons", "make_icon_name", 0.03),
@@ -97,6 +102,7 @@ TASKS: tuple[Task, ...] = (
     Task("clip", "motion", "make_clip_typing", 0.005, opens=0.3),
     Task("clip", "motion", "make_clip_bars", 0.005, opens=0.3),
     Task("clip", "motion", "make_clip_timer", 0.005, opens=0.3),
+    Task("clip", "strokes", "make_clip_strokes", 0.005, opens=0.2),
     Task("screen", "screens", "make_ui_box", 0.03, opens=0.3),
     Task("screen", "screens", "make_ui_point", 0.02, opens=0.3),
     Task("screen", "screens", "make_ui_state", 0.01, opens=0.3),

@@ -15,7 +15,7 @@ from recipes.tiny.packages import sha256_of
 
 __all__ = ["MANIFEST", "MOST_BYTES", "PARTS", "build", "main", "manifest"]
 
-PARTS = ("fonts", "words", "icons", "tables")
+PARTS = ("fonts", "words", "icons", "tables", "strokes")
 MANIFEST, MOST_BYTES = "packs.json", 55_000_000
 ENDINGS = (".xz", ".zip")
 

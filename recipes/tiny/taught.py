@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from anyres.chat import Message, TextPart
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.assets import Assets
+from recipes.tiny.clocks import HANDS
 from recipes.tiny.example import Dense, Example
+from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
 from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import BOX, Places
@@ -102,7 +104,7 @@ def _keys(characters: Sequence[str], tokenizer: Tokenizer) -> Iterable[tuple[str
 
 
 def _all_names(assets: Assets) -> list[str]:
-    names = [*NAMES, *PLAIN_WIDGETS, *(look for looks in SHOWN.values() for look in looks)]
+    names = [*NAMES, *HANDS, *DICE, *CARDS, *PLAIN_WIDGETS, *(look for looks in SHOWN.values() for look in looks)]
     if has_icons(assets):
         kinds = icon_pack(assets).kinds
         names += [icon.name for icons in kinds.values() for icon in icons]
