@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Usage,
         VideoPart,
     )
+    from anyres.drawing import draw
     from anyres.engine.engine import LocalChatModel, load
     from anyres.engine.runner import Progress
     from anyres.errors import (
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
         NumericsError,
         OptionError,
     )
-    from anyres.grounding import Box, Grounding, Point, draw, parse_grounding
+    from anyres.grounding import Box, Grounding, Point, parse_grounding
     from anyres.model_input import EncodedImage
 
 __all__ = [
@@ -88,7 +89,7 @@ _ELSEWHERE = {
     "LocalChatModel": "anyres.engine.engine",
     "Point": "anyres.grounding",
     "Progress": "anyres.engine.runner",
-    "draw": "anyres.grounding",
+    "draw": "anyres.drawing",
     "load": "anyres.engine.engine",
     "parse_grounding": "anyres.grounding",
 }

@@ -120,7 +120,7 @@ def _read(name: str, size: tuple[int, int], answer: Answer) -> _Found:
 
 def _draw(source: Any, found: _Found, path: Path) -> Path:
     from anyres.cli.report import save_picture
-    from anyres.grounding import draw
+    from anyres.drawing import draw
     from anyres.processing.media import open_image
 
     picture = open_image(source).picture
