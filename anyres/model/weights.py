@@ -23,7 +23,7 @@ from anyres.config import Qwen2VLConfig, VisionConfig, read_json
 from anyres.errors import CheckpointError, OptionError
 from anyres.model.qwen2vl import Qwen2VL
 
-__all__ = ["StoredTensors", "count_parameters", "hub_key", "load_model", "save_model", "weight_files"]
+__all__ = ["StoredTensors", "count_parameters", "hub_key", "load_model", "save_model", "stored_dtype", "weight_files"]
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -130,6 +130,11 @@ def save_model(
         raise CheckpointError(str(folder), f"cannot be written ({error})", "a folder with room to write in") from None
 
 
+def stored_dtype(folder: Path) -> torch.dtype:
+    """The one that config.json names; CheckpointError for one that is not known."""
+    return _config_dtype(Qwen2VLConfig.from_folder(folder), folder)
+
+
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of a checkpoint; CheckpointError when there are none or a shard is missing."""
     index = folder / INDEX_FILE
@@ -144,8 +149,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 def count_parameters(folder: Path) -> int:
     """Values in the checkpoint's tensors, from the files' headers alone; a tied head counts once."""
-    tied = Qwen2VLConfig.from_folder(folder).text.tie_word_embeddings
-    entries = _read_headers(weight_files(folder), tied=tied)
+    config = Qwen2VLConfig.from_folder(folder)
+    entries = _read_headers(weight_files(folder), tied=config.text.tie_word_embeddings)
+    if "quantization_config" in read_json(folder / "config.json"):  # shapes in the files are those of packed codes
+        return sum(weight.numel() for weight in Qwen2VL(config, device="meta").parameters())
     return sum(torch.Size(entry.shape).numel() for entry in entries.values())
 
 

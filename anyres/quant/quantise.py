@@ -25,7 +25,7 @@ from anyres.quant.load import load_checkpoint, quantization_config
 from anyres.quant.nf4 import quantise_nf4
 from anyres.quant.writer import CheckpointWriter
 
-__all__ = ["METHODS", "Method", "Progress", "Report", "quantise"]
+__all__ = ["METHODS", "Method", "Progress", "Report", "check_target", "quantise"]
 
 Method = Literal["int4", "int8", "nf4"]
 METHODS: tuple[Method, ...] = ("int4", "int8", "nf4")
@@ -88,7 +88,9 @@ def quantise(
     measured. With `calibrate` they also weigh the errors of rounding by what each channel carries. Raises OptionError,
     and CheckpointError where the source is quantised already or the disk is full; then nothing is left behind.
     """
-    _check(source, target, to, probes)
+    check_target(source, target)
+    if not probes:
+        raise OptionError("probes", "none", "at least one, for the card")
     passes = len(probes) * (2 + (len(TRIED_NARROW) if to == "int4" else 0))
     work = _Work(report or _silent, passes + len(_matrices(model)))
     with _staging(target) as staging, torch.no_grad():
@@ -155,13 +157,12 @@ class _Seen:
         return hook
 
 
-def _check(source: Path, target: Path, to: str, probes: Sequence[Probe]) -> None:
-    if to not in METHODS:
-        raise OptionError("to", repr(to), ", ".join(METHODS))
+def check_target(source: Path, target: Path) -> None:
+    """Raises OptionError where the target is there already, CheckpointError for a source that is quantised."""
+    if not source.is_dir():
+        raise CheckpointError(str(source), "no folder", "a dense checkpoint's folder")
     if target.exists():
         raise OptionError("output", f"{target} exists", "a folder that does not")
-    if not probes:
-        raise OptionError("pictures", "none", "at least one, for the card")
     if quantization_config(source) is not None:
         raise CheckpointError(str(source), "quantised already", "a dense checkpoint, for rounding twice adds up")
 
