@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "plan.h"
+#include "unroll.h"
 
 namespace anyres {
 namespace {
@@ -49,7 +50,7 @@ struct Avx2 {
 
   // The codes of columns k to k+3 (half 0) or k+4 to k+7 (half 1); k is a multiple of 8.
   template <int BITS>
-  static Ints codes_of(const uint8_t *codes, int64_t k, int half) {
+  static ANYRES_INLINE Ints codes_of(const uint8_t *codes, int64_t k, int half) {
     const __m256i *at = reinterpret_cast<const __m256i *>(codes + (BITS == 4 ? 8 * k : 16 * k + kTileBytes * half));
     const Ints bytes = {_mm256_loadu_si256(at), _mm256_loadu_si256(at + 1)};
     if (BITS != 4) return bytes;

@@ -14,80 +14,65 @@ struct Isa : Avx2 {
   static constexpr bool kCentred = true;
   static constexpr int kTiles = 1, kTilesOfOne = 2;
 
-  static __m256i widened(__m256i sum, __m256i pairs) {
+  static ANYRES_INLINE __m256i widened(__m256i sum, __m256i pairs) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
   }
 
-  static __m256i pairs_of(__m256i codes, __m256i columns) { return _mm256_maddubs_epi16(codes, columns); }
-  static __m256i centred_pairs_of(__m256i codes, __m256i columns) {
+  template <bool CENTRED>
+  static ANYRES_INLINE __m256i pairs_of(__m256i codes, __m256i columns) {
+    if (!CENTRED) return _mm256_maddubs_epi16(codes, columns);
     return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(columns, codes));
   }
 
-  template <int T, int R, int BITS>
-  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
-                    int bits) {
-    if constexpr (BITS == 8) return centred_group<T, R>(sums, codes, x, columns);
-    const int64_t run = BITS == 4 || bits == 4 ? 32 : bits == 5 ? 16 : 8;
-    for (int64_t first = 0; first < columns; first += run) {
-      const int64_t last = first + run < columns ? first + run : columns;
-      if (bits == 7) seven_bits<T, R>(sums, codes, x, first, last);
-      else narrow<T, R, BITS>(sums, codes, x, first, last);
+  template <int R, int BITS, int... I>
+  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns,
+                                  int bits, Each<I...> all) {
+    if constexpr (BITS == 8) {
+      wide<R, true>(sums, codes, x, columns, all);
+    } else if (bits == 7) {
+      wide<R, false>(sums, codes, x, columns, all);
+    } else {
+      const int64_t run = BITS == 4 ? 32 : bits == 5 ? 16 : 8;
+      for (int64_t k = 0; k < columns; k += run)
+        narrow<R, BITS>(sums, codes, x, k, k + run < columns ? k + run : columns, all);
     }
   }
 
-  template <int T, int R, int BITS>
-  static void narrow(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t first,
-                     int64_t last) {
-    Ints pairs[T][R];
-    for (int t = 0; t < T; ++t)
-      for (int r = 0; r < R; ++r) pairs[t][r] = whole(0);
-    for (int64_t k = first; k < last; k += 8)
-      for (int half = 0; half < 2; ++half)
-        for (int r = 0; r < R; ++r) {
-          const Ints tile = codes_of<BITS>(codes[r], k, half);
-          for (int t = 0; t < T; ++t) {
-            const __m256i columns = four(x[t] + k + 4 * half);
-            pairs[t][r].low = _mm256_add_epi16(pairs[t][r].low, pairs_of(tile.low, columns));
-            pairs[t][r].high = _mm256_add_epi16(pairs[t][r].high, pairs_of(tile.high, columns));
-          }
-        }
-    for (int t = 0; t < T; ++t)
-      for (int r = 0; r < R; ++r) {
-        sums[t][r].low = widened(sums[t][r].low, pairs[t][r].low);
-        sums[t][r].high = widened(sums[t][r].high, pairs[t][r].high);
-      }
+  static ANYRES_INLINE void add_pairs(Ints &pairs, const Ints &codes, __m256i columns) {
+    pairs.low = _mm256_add_epi16(pairs.low, _mm256_maddubs_epi16(codes.low, columns));
+    pairs.high = _mm256_add_epi16(pairs.high, _mm256_maddubs_epi16(codes.high, columns));
   }
 
-  template <int T, int R>
-  static void seven_bits(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T],
-                         int64_t first, int64_t last) {
-    for (int64_t k = first; k < last; k += 8)
-      for (int half = 0; half < 2; ++half)
-        for (int r = 0; r < R; ++r) {
-          const Ints tile = codes_of<8>(codes[r], k, half);
-          for (int t = 0; t < T; ++t) {
-            const __m256i columns = four(x[t] + k + 4 * half);
-            sums[t][r].low = widened(sums[t][r].low, pairs_of(tile.low, columns));
-            sums[t][r].high = widened(sums[t][r].high, pairs_of(tile.high, columns));
-          }
-        }
+  // Sums of 16 bits from column k to `last`, then added to those of 32.
+  template <int R, int BITS, int... I>
+  static ANYRES_INLINE void narrow(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t k,
+                                   int64_t last, Each<I...>) {
+    Ints pairs[sizeof...(I)];
+    ((pairs[I] = whole(0)), ...);
+    do {
+      (add_pairs(pairs[I], codes_of<BITS>(codes[I % R], k, 0), four(x[I / R] + k)), ...);
+      (add_pairs(pairs[I], codes_of<BITS>(codes[I % R], k, 1), four(x[I / R] + k + 4)), ...);
+    } while ((k += 8) < last);
+    ((sums[I] = {widened(sums[I].low, pairs[I].low), widened(sums[I].high, pairs[I].high)}), ...);
   }
 
-  template <int T, int R>
-  static void centred_group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T],
-                            int64_t columns_of_group) {
+  template <bool CENTRED>
+  static ANYRES_INLINE void add_wide(Ints &sum, Ints codes, __m256i columns) {
     const __m256i centre = _mm256_set1_epi8(char(-128));
-    for (int64_t k = 0; k < columns_of_group; k += 8)
-      for (int half = 0; half < 2; ++half)
-        for (int r = 0; r < R; ++r) {
-          Ints tile = codes_of<8>(codes[r], k, half);
-          tile = {_mm256_xor_si256(tile.low, centre), _mm256_xor_si256(tile.high, centre)};
-          for (int t = 0; t < T; ++t) {
-            const __m256i columns = four(x[t] + k + 4 * half);
-            sums[t][r].low = widened(sums[t][r].low, centred_pairs_of(tile.low, columns));
-            sums[t][r].high = widened(sums[t][r].high, centred_pairs_of(tile.high, columns));
-          }
-        }
+    if (CENTRED) codes = {_mm256_xor_si256(codes.low, centre), _mm256_xor_si256(codes.high, centre)};
+    sum.low = widened(sum.low, pairs_of<CENTRED>(codes.low, columns));
+    sum.high = widened(sum.high, pairs_of<CENTRED>(codes.high, columns));
+  }
+
+  // Each pair is widened at once.
+  template <int R, bool CENTRED, int... I>
+  static ANYRES_INLINE void wide(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t last,
+                                 Each<I...>) {
+    int64_t k = 0;
+    do {
+      (add_wide<CENTRED>(sums[I], codes_of<8>(codes[I % R], k, 0), four(x[I / R] + k)), ...);
+      (add_wide<CENTRED>(sums[I], codes_of<8>(codes[I % R], k, 1), four(x[I / R] + k + 4)), ...);
+    } while ((k += 8) < last);
   }
 };
 

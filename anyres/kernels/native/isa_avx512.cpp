@@ -1,5 +1,6 @@
 // AVX-512 with VNNI: one register is a tile, one instruction multiplies it with 4 columns of a token.
 #include "plan.h"
+#include "unroll.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512BW__) && defined(__AVX512VL__)
 #include <immintrin.h>
@@ -35,33 +36,33 @@ struct Isa {
     return _mm512_set1_epi32(columns);
   }
 
-  template <int T, int R>
-  static void step(Ints (&sums)[T][R], const __m512i (&codes)[R], const int8_t *const (&x)[T], int64_t k) {
-    for (int t = 0; t < T; ++t) {
-      const __m512i columns = four(x[t] + k);
-      for (int r = 0; r < R; ++r) sums[t][r] = _mm512_dpbusd_epi32(sums[t][r], codes[r], columns);
-    }
+  // Half 0 or 1 of 8 columns: columns k to k+3, or k+4 to k+7.
+  template <int BITS>
+  static ANYRES_INLINE __m512i codes_of(const uint8_t *codes, int64_t k, int half) {
+    if (BITS != 4) return _mm512_loadu_si512(codes + 16 * k + kTileBytes * half);
+    const __m512i pair = _mm512_loadu_si512(codes + 8 * k);
+    return _mm512_and_si512(half == 0 ? pair : _mm512_srli_epi16(pair, 4), _mm512_set1_epi8(15));
   }
 
-  template <int T, int R, int BITS>
-  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
-                    int) {
-    const __m512i low = _mm512_set1_epi8(15);
-    __m512i tile[R];
-    for (int64_t k = 0; k < columns; k += 8) {
-      if (BITS == 4) {
-        for (int r = 0; r < R; ++r) tile[r] = _mm512_and_si512(_mm512_loadu_si512(codes[r] + 8 * k), low);
-        step<T, R>(sums, tile, x, k);
-        for (int r = 0; r < R; ++r)
-          tile[r] = _mm512_and_si512(_mm512_srli_epi16(_mm512_loadu_si512(codes[r] + 8 * k), 4), low);
-        step<T, R>(sums, tile, x, k + 4);
-      } else {
-        for (int r = 0; r < R; ++r) tile[r] = _mm512_loadu_si512(codes[r] + 16 * k);
-        step<T, R>(sums, tile, x, k);
-        for (int r = 0; r < R; ++r) tile[r] = _mm512_loadu_si512(codes[r] + 16 * k + kTileBytes);
-        step<T, R>(sums, tile, x, k + 4);
-      }
-    }
+  // As an intrinsic, GCC 12 copies the sums to other registers and to memory in every round.
+  static ANYRES_INLINE void dot(Ints &sum, Ints codes, Ints columns) {
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(columns));
+  }
+
+  template <int R, int BITS, int... I>
+  static ANYRES_INLINE void step(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t k, int half,
+                                 Each<I...>) {
+    (dot(sums[I], codes_of<BITS>(codes[I % R], k, half), four(x[I / R] + k + 4 * half)), ...);
+  }
+
+  template <int R, int BITS, class All>
+  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
+                                  All all) {
+    int64_t k = 0;
+    do {
+      step<R, BITS>(sums, codes, x, k, 0, all);
+      step<R, BITS>(sums, codes, x, k, 1, all);
+    } while ((k += 8) < columns);
   }
 };
 

@@ -15,20 +15,26 @@ struct Isa : Avx2 {
   static constexpr bool kCentred = false;
   static constexpr int kTiles = 1, kTilesOfOne = 4;
 
-  static void dot(Ints &sum, const Ints &codes, __m256i columns) {
-    sum.low = _mm256_dpbusd_avx_epi32(sum.low, codes.low, columns);
-    sum.high = _mm256_dpbusd_avx_epi32(sum.high, codes.high, columns);
+  // As intrinsics, GCC 12 copies the sums to other registers and to memory in every round.
+  static ANYRES_INLINE void dot(Ints &sum, const Ints &codes, __m256i columns) {
+    __asm__("{vex} vpdpbusd %2, %1, %0" : "+x"(sum.low) : "x"(codes.low), "x"(columns));
+    __asm__("{vex} vpdpbusd %2, %1, %0" : "+x"(sum.high) : "x"(codes.high), "x"(columns));
   }
 
-  template <int T, int R, int BITS>
-  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
-                    int) {
-    for (int64_t k = 0; k < columns; k += 8)
-      for (int half = 0; half < 2; ++half)
-        for (int r = 0; r < R; ++r) {
-          const Ints tile = codes_of<BITS>(codes[r], k, half);
-          for (int t = 0; t < T; ++t) dot(sums[t][r], tile, four(x[t] + k + 4 * half));
-        }
+  template <int R, int BITS, int... I>
+  static ANYRES_INLINE void step(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t k, int half,
+                                 Each<I...>) {
+    (dot(sums[I], codes_of<BITS>(codes[I % R], k, half), four(x[I / R] + k + 4 * half)), ...);
+  }
+
+  template <int R, int BITS, class All>
+  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
+                                  All all) {
+    int64_t k = 0;
+    do {
+      step<R, BITS>(sums, codes, x, k, 0, all);
+      step<R, BITS>(sums, codes, x, k, 1, all);
+    } while ((k += 8) < columns);
   }
 };
 

@@ -1,5 +1,6 @@
 // NEON with the dot-product instructions (ARMv8.2): both sides are signed, so 8-bit codes are taken minus 128.
 #include "plan.h"
+#include "unroll.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 #include <arm_neon.h>
@@ -70,17 +71,21 @@ struct Isa {
     return vreinterpretq_s8_u8(half == 0 ? vandq_u8(bytes, vdupq_n_u8(15)) : vshrq_n_u8(bytes, 4));
   }
 
-  template <int T, int R, int BITS>
-  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
-                    int) {
-    for (int64_t k = 0; k < columns; k += 8)
-      for (int half = 0; half < 2; ++half)
-        for (int r = 0; r < R; ++r)
-          for (int part = 0; part < 4; ++part) {
-            const int8x16_t tile = codes_of<BITS>(codes[r], k, half, part);
-            for (int t = 0; t < T; ++t)
-              sums[t][r].part[part] = vdotq_s32(sums[t][r].part[part], tile, four(x[t] + k + 4 * half));
-          }
+  template <int BITS>
+  static ANYRES_INLINE void dot(Ints &sum, const uint8_t *codes, const int8_t *x, int64_t k, int half) {
+    const int8x16_t columns = four(x + k + 4 * half);
+    for (int part = 0; part < 4; ++part)
+      sum.part[part] = vdotq_s32(sum.part[part], codes_of<BITS>(codes, k, half, part), columns);
+  }
+
+  template <int R, int BITS, int... I>
+  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
+                                  Each<I...>) {
+    int64_t k = 0;
+    do {
+      (dot<BITS>(sums[I], codes[I % R], x[I / R], k, 0), ...);
+      (dot<BITS>(sums[I], codes[I % R], x[I / R], k, 1), ...);
+    } while ((k += 8) < columns);
   }
 };
 

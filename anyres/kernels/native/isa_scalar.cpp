@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "plan.h"
+#include "unroll.h"
 
 namespace anyres {
 namespace {
@@ -65,15 +66,12 @@ struct Isa {
     return k % 8 < 4 ? pair & 15 : pair >> 4;
   }
 
-  template <int T, int R, int BITS>
-  static void group(Ints (&sums)[T][R], const uint8_t *const (&codes)[R], const int8_t *const (&x)[T], int64_t columns,
-                    int) {
-    for (int64_t k = 0; k < columns; ++k)
-      for (int r = 0; r < R; ++r)
-        for (int row = 0; row < kTileRows; ++row) {
-          const int32_t factor = code<BITS>(codes[r], k, row);
-          for (int t = 0; t < T; ++t) sums[t][r].lane[row] += factor * x[t][k];
-        }
+  template <int R, int BITS, int... I>
+  static void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int, Each<I...>) {
+    for (int i = 0; i < int(sizeof...(I)); ++i)
+      for (int64_t k = 0; k < columns; ++k)
+        for (int row = 0; row < kTileRows; ++row)
+          sums[i].lane[row] += code<BITS>(codes[i % R], k, row) * x[i / R][k];
   }
 };
 

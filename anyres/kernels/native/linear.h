@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plan.h"
+#include "unroll.h"
 
 namespace anyres {
 namespace {
@@ -120,44 +121,63 @@ void store_row(const Plan &plan, const float *values, int64_t token, int64_t row
   }
 }
 
+// Where the group g of a tile of T tokens by R tiles is found.
+struct Place {
+  const Plan &plan;
+  int64_t tile, token, g;
+
+  ANYRES_INLINE int64_t of_token(int t) const { return (token + t) * plan.groups + g; }
+  ANYRES_INLINE int64_t of_tile(int r) const { return (tile + r) * plan.groups + g; }
+};
+
+// The whole-number sums of one group. They live in registers here, so nothing may index them but constants, and nothing
+// else may want registers: inlined, GCC stores some of them in every round.
+template <int R, int BITS, int... I>
+ANYRES_APART void sum_group(const Place &at, const uint8_t *const *codes, const int8_t *const *x, Ints *sums,
+                             Each<I...> all) {
+  const AnyresWeight &weight = *at.plan.weight;
+  constexpr bool centred = BITS == 8 && Isa::kCentred;
+  Ints running[] = {Isa::whole(centred ? at.plan.sums[at.of_token(I / R)] : 0)...};
+  Isa::group<R, BITS>(running, codes, x, weight.group, weight.bits, all);
+  ((sums[I] = running[I]), ...);
+}
+
+// The sums of one group, times the steps of codes and activations, added to the totals.
+template <int T, int R>
+ANYRES_INLINE void add_group(const Place &at, const Ints *sums, float *totals) {
+  const AnyresWeight &weight = *at.plan.weight;
+  for (int r = 0; r < R; ++r) {
+    const Floats scale = Isa::load(weight.scales, at.of_tile(r) * kTileRows, weight.scales_type);
+    const Floats minimum = Isa::load(weight.minimums, at.of_tile(r) * kTileRows, weight.minimums_type);
+    for (int t = 0; t < T; ++t) {
+      const int64_t value_at = at.of_token(t);
+      float *total = totals + (t * R + r) * kTileRows;
+      const Floats step = Isa::times(scale, at.plan.scales[value_at]);
+      const Floats more = Isa::add_product(Isa::load(total, 0, TYPE_FLOAT32), sums[t * R + r], step);
+      Isa::store(total, Isa::add_scaled(more, minimum, at.plan.scaled_sums[value_at]));
+    }
+  }
+}
+
 template <int T, int R, int BITS>
 void multiply_tile(const Plan &plan, int64_t tile, int64_t token) {
   const AnyresWeight &weight = *plan.weight;
-  const int64_t group_bytes = int64_t(weight.group) * kTileRows / (BITS == 4 ? 2 : 1);
-  const uint8_t *codes[R];
-  const int8_t *x[T];
-  Floats total[T][R];
-  for (int r = 0; r < R; ++r) codes[r] = weight.codes + (tile + r) * plan.groups * group_bytes;
-  for (int t = 0; t < T; ++t) x[t] = plan.codes + (token + t) * plan.stored;
-  for (int t = 0; t < T; ++t)
-    for (int r = 0; r < R; ++r) total[t][r] = Isa::zeros();
+  const int64_t width = weight.group, group_bytes = width * kTileRows / (BITS == 4 ? 2 : 1);
+  alignas(64) float totals[T * R * kTileRows] = {};
   for (int64_t g = 0; g < plan.groups; ++g) {
-    const int64_t at = token * plan.groups + g;
-    Ints sums[T][R];
-    for (int t = 0; t < T; ++t)
-      for (int r = 0; r < R; ++r)
-        sums[t][r] = Isa::whole(BITS == 8 && Isa::kCentred ? plan.sums[at + t * plan.groups] : 0);
-    Isa::group<T, R, BITS>(sums, codes, x, weight.group, weight.bits);
-    for (int r = 0; r < R; ++r) {
-      const int64_t scale_at = ((tile + r) * plan.groups + g) * kTileRows;
-      const Floats scale = Isa::load(weight.scales, scale_at, weight.scales_type);
-      const Floats minimum = Isa::load(weight.minimums, scale_at, weight.minimums_type);
-      for (int t = 0; t < T; ++t) {
-        const int64_t value_at = at + t * plan.groups;
-        const Floats step = Isa::times(scale, plan.scales[value_at]);
-        total[t][r] = Isa::add_product(total[t][r], sums[t][r], step);
-        total[t][r] = Isa::add_scaled(total[t][r], minimum, plan.scaled_sums[value_at]);
-      }
-      codes[r] += group_bytes;
-    }
-    for (int t = 0; t < T; ++t) x[t] += weight.group;
+    const Place at = {plan, tile, token, g};
+    const uint8_t *codes[R];
+    const int8_t *x[T];
+    for (int r = 0; r < R; ++r) codes[r] = weight.codes + at.of_tile(r) * group_bytes;
+    for (int t = 0; t < T; ++t) x[t] = plan.codes + at.of_token(t) * width;
+    Ints sums[T * R];
+    sum_group<R, BITS>(at, codes, x, sums, each<T * R>());
+    add_group<T, R>(at, sums, totals);
   }
   for (int t = 0; t < T; ++t)
     for (int r = 0; r < R; ++r) {
-      float values[kTileRows];
-      Isa::store(values, total[t][r]);
       const int64_t row = (tile + r) * kTileRows, left = weight.rows - row;
-      store_row(plan, values, token + t, row, left < kTileRows ? left : kTileRows);
+      store_row(plan, totals + (t * R + r) * kTileRows, token + t, row, left < kTileRows ? left : kTileRows);
     }
 }
 
