@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recipes.tiny.example import Dense
-from recipes.tiny.places import BOX, CENTRES, COLUMNS, Change, Places
+from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, Change, Places
 from recipes.tiny.places import STEP as MOTION_STEP
 from recipes.tiny.things import CELL, SLOTS
 
@@ -17,6 +17,7 @@ Size = tuple[int, int]
 """(height, width) in pixels, multiples of 28."""
 Box = tuple[float, float, float, float]
 LEAST_NAMED, LEAST_PLACED = 0.3, 0.1
+MOVED = slice(MOTION.start, CHANGE + 1)
 
 
 class Region(NamedTuple):
@@ -67,7 +68,7 @@ def dense_of(
     table = np.full((cells, COLUMNS), np.nan, dtype=np.float32)
     table[:, CENTRES] = 0
     if changed is not None:
-        table[:, CENTRES + 1 :] = 0
+        table[:, MOVED] = 0
     for region in sorted(regions, key=lambda one: (one == asked, -area(one.box))):
         covers = shares(region.box, size)
         if covers.max() <= 0:
@@ -97,7 +98,7 @@ def place(
     table[min(max(int(y // CELL), 0), rows - 1) * columns + min(max(int(x // CELL), 0), columns - 1), CENTRES] += 1
     if changed is not None:
         right, down, change = changed.get((region.name, region.key), (0.0, 0.0, 0.0))
-        table[cells, CENTRES + 1 :] = right / MOTION_STEP, down / MOTION_STEP, change
+        table[cells, MOVED] = right / MOTION_STEP, down / MOTION_STEP, change
 
 
 def clip_dense(stage: Sequence[Sequence[Region]], size: Size, *, letters: Sequence[str] | None = None) -> Dense:
