@@ -59,24 +59,29 @@ def compiler() -> str:
     raise BuildError("no C++ compiler found (c++, g++, clang++ or $CXX)")
 
 
-def build(library: Path = LIBRARY, extra_flags: Sequence[str] = ()) -> Path:
-    """Compiles the library, `library` replaced only when all went well. Raises BuildError."""
+def build(library: Path = LIBRARY, extra_flags: Sequence[str] = ()) -> list[str]:
+    """Compiles the library, which is replaced only when all went well. Raises BuildError.
+
+    Returns a line for each instruction set that the compiler is too old for; the library does without it.
+    """
     command = compiler()
     with tempfile.TemporaryDirectory() as folder:
         objects = [Path(folder) / f"{source.stem}.o" for source in _sources()]
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             jobs = zip(_sources(), objects, strict=True)
-            list(pool.map(lambda job: _compile(command, job[0], job[1], extra_flags), jobs))
+            failures = list(pool.map(lambda job: _compile(command, job[0], job[1], extra_flags), jobs))
         linked = Path(folder) / library.name
         _run([command, "-shared", "-o", str(linked), *map(str, objects), "-pthread", *extra_flags])
         _replace(linked, library)
-    return library
+    return [failure for failure in failures if failure]
 
 
 def main() -> int:
     """Builds; exit code 1 and one line where it cannot."""
     try:
-        print(f"{build()} built with {compiler()}")
+        for failure in build():
+            print(f"anyres: left out: {failure}", file=sys.stderr)
+        print(f"{LIBRARY} built with {compiler()}")
     except BuildError as error:
         print(f"anyres: no native kernels: {error}", file=sys.stderr)
         return 1
@@ -87,17 +92,19 @@ def _sources() -> list[Path]:
     return sorted(SOURCES.glob("*.cpp"))
 
 
-def _compile(command: str, source: Path, target: Path, extra_flags: Sequence[str]) -> None:
+def _compile(command: str, source: Path, target: Path, extra_flags: Sequence[str]) -> str | None:
+    """Why the file's instruction set had to be left out, if it had to be."""
     machine = platform.machine().lower()
     isa_flags = ISA_FLAGS.get((SAME_MACHINE.get(machine, machine), source.stem), ())
     plain = [command, *COMMON_FLAGS, f'-DANYRES_SOURCE="{source_hash()}"', *extra_flags, "-c", str(source)]
     try:
         _run([*plain, *isa_flags, "-o", str(target)])
-    except BuildError:
+    except BuildError as error:
         if not isa_flags:
             raise
-        # A compiler too old for this instruction set: the file then says that it is not there.
-        _run([*plain, "-o", str(target)])
+        _run([*plain, "-o", str(target)])  # without its instruction set the file says that it is not there
+        return f"{source.stem}: {error}"
+    return None
 
 
 def _run(command: list[str]) -> None:

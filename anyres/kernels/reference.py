@@ -41,7 +41,8 @@ def quantize_activations(x_TK: Tensor, group: int) -> QuantizedActivations:
     largest_TG = x_TGS.abs().amax(-1)
     finite_TG = x_TGS.isfinite().all(-1)
     used_TG = finite_TG & (largest_TG >= SMALLEST)
-    steps_TG = torch.where(used_TG, LARGEST / largest_TG, 0.0)
+    # Not `LARGEST / largest_TG`: torch takes the reciprocal and multiplies, which rounds twice.
+    steps_TG = torch.where(used_TG, torch.full_like(largest_TG, LARGEST) / largest_TG, 0.0)
     codes_TGS = (torch.where(used_TG[..., None], x_TGS, 0.0) * steps_TG[..., None]).round().clamp(-LARGEST, LARGEST)
     scales_TG = torch.where(used_TG, largest_TG / LARGEST, 0.0)
     return QuantizedActivations(codes_TGS, torch.where(finite_TG, scales_TG, torch.nan))

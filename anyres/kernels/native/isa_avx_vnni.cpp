@@ -17,8 +17,8 @@ struct Isa : Avx2 {
 
   // As intrinsics, GCC 12 copies the sums to other registers and to memory in every round.
   static ANYRES_INLINE void dot(Ints &sum, const Ints &codes, __m256i columns) {
-    __asm__("{vex} vpdpbusd %2, %1, %0" : "+x"(sum.low) : "x"(codes.low), "x"(columns));
-    __asm__("{vex} vpdpbusd %2, %1, %0" : "+x"(sum.high) : "x"(codes.high), "x"(columns));
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.low) : "x"(codes.low), "x"(columns));
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.high) : "x"(codes.high), "x"(columns));
   }
 
   template <int R, int BITS, int... I>
