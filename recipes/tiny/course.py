@@ -29,10 +29,11 @@ from anyres.training.saves import complete_saves
 from anyres.training.trainer import Figures, Trainer
 from anyres.training.workers import DEPTH
 from recipes.tiny.levels import Levels, block_size
-from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets
+from recipes.tiny.mixture import GROUPS, READING, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
 from recipes.tiny.taught import build_classes
 from recipes.tiny.teachers import Teachers
+from recipes.tiny.validation import Validation
 
 __all__ = ["Course", "main", "parser"]
 
@@ -76,6 +77,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--muon-lr", type=float, default=0.01)
     parser.add_argument("--warmup-steps", type=int, default=100)
     parser.add_argument("--save-minutes", type=float, default=5.0)
+    parser.add_argument("--validate-minutes", type=float, default=15.0, help="0: never")
+    parser.add_argument("--validate-samples", type=int, default=4, help="held-out questions of each group")
     parser.add_argument("--seed", type=int, default=0)
     return parser
 
@@ -103,8 +106,17 @@ class Course:
         )
         classes = build_classes(assets, Tokenizer.from_folder(start), self.out / "classes.json")
         self.levels = Levels(self.out / "levels.csv", tuple(GROUPS))
+        tasks = tuple(task for task in tasks if task not in absent)
+        self.validation = Validation(
+            start,
+            tasks,
+            assets=assets,
+            samples=options.validate_samples,
+            minutes=options.validate_minutes,
+            reading=READING,
+        )
         mixture = Mixture(
-            tuple(task for task in tasks if task not in absent),
+            tasks,
             self.levels.path,
             self.out / "classes.json",
             self.block,
@@ -142,9 +154,18 @@ class Course:
             self._change_levels()
             self.levels.add(self._levels())
             decided += 1
+        if self.validation.due:
+            self._validate()
         if time.monotonic() - self._said >= LINE_EVERY_S:
             self._said = time.monotonic()
             say(self._line(figures))
+
+    def _validate(self) -> None:
+        """What the averaged weights answer, into the curves and the log."""
+        with self.trainer.averaged():
+            figures = self.validation.figures(self.trainer.model, self._levels())
+        self.trainer.meter.add(figures)
+        say(" ".join(f"{name} {value:.2f}" for name, value in figures.items()))
 
     def _change_levels(self) -> None:
         teachers = self.teachers

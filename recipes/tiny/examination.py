@@ -1,43 +1,40 @@
-"""Examines a checkpoint on held-out content: `python -m recipes.tiny.examination FOLDER --samples 100`.
+"""Examines a checkpoint on held-out content and writes its card: `python -m recipes.tiny examination FOLDER`.
 
 Every question goes the way of a user's: picture -> processor -> engine -> text, and its answer is scored by the
-example's own metric. Beside each figure stands the blind one, of the same questions about grey pictures, and where
-print is to be read those of tesseract and rapidocr, if they are installed. The core of the card of version 1.
+example's own metric. Beside each figure stand the blind one, of the same questions about grey pictures, that of the
+commonest answer of training and, where print is to be read, those of tesseract and rapidocr, if they are installed.
 """
 
 import argparse
-import json
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 import anyres
 from anyres.chat import Answer, GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from recipes.tiny.example import Example
-from recipes.tiny.mixture import TASKS, Task, example_of, missing, opened_assets
-from recipes.tiny.scores import METRICS
+from recipes.tiny.mixture import Task, example_of, missing, opened_assets
+from recipes.tiny.preview import chosen_tasks
+from recipes.tiny.readers import Page, Reader, installed_readers
+from recipes.tiny.report_card import Outcome, Row, percent, rows_of, write_card
+from recipes.tiny.scores import METRICS, Part
 
-__all__ = ["Row", "examine", "held_out", "main", "score", "write_report"]
+__all__ = ["Model", "answers", "examine", "grey", "held_out", "main", "page_of", "parser", "scored"]
 
-FIRST_SEED = 7_000_000
+FIRST_SEED, TRAIN_SEED = 7_000_000, 6_000_000
 DIFFICULTIES = (0.2, 0.6, 1.0)
 MOST_TOKENS = 600
-READ_METRIC = "characters"
-Reader = Callable[[NDArray[np.uint8], str], str]
-"""(a picture, its language) -> what it says."""
-TESSERACT = {"en": "eng", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pt": "por", "vi": "vie", "ru": "rus",
-             "el": "ell", "zh": "chi_sim", "ja": "jpn", "ko": "kor", "ar": "ara"}  # fmt: skip
+READING = ("line", "word", "number", "date", "code", "page")
+"""Tasks whose answer is all print of their picture."""
+COMMON = 100
+"""Training answers of which the commonest is taken."""
+REFUSALS = ("There is no ", "It does not tell ", "I cannot ", "The picture is empty", "I see no picture")
+"""How answers begin that say what is not there."""
 
 
 class Model(Protocol):
@@ -48,76 +45,94 @@ class Model(Protocol):
     ) -> Sequence[Answer]: ...
 
 
-class Row(NamedTuple):
-    """One line of the card: figures from 0 to 1; `readers` by name."""
-
-    task: str
-    language: str
-    difficulty: float
-    metric: str
-    samples: int
-    figure: float
-    blind: float
-    readers: Mapping[str, float]
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    options = parser().parse_args(arguments)
+    tasks = chosen_tasks(options.tasks)
+    absent_tasks = missing(tasks, opened_assets(None))
+    readers, absent = installed_readers(options.rapidocr)
+    model = anyres.load(options.folder)
+    outcomes: list[Outcome] = []
+    for task in (one for one in tasks if one not in absent_tasks):
+        for difficulty in options.difficulties:
+            found = examine(model, task, difficulty=difficulty, count=options.samples, readers=readers)
+            outcomes += found
+            print("\n".join(map(shown, (row for row in rows_of(found) if row.language == "all"))), flush=True)
+    notes = options.notes.read_text(encoding="utf-8").strip() if options.notes else ""
+    left_out = "".join(f"\nNot examined: {task.group} {task.name} ({why})." for task, why in absent_tasks.items())
+    write_card(options.out or options.folder, rows_of(outcomes), notes=notes + left_out, absent=absent)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the command."""
+    parser = argparse.ArgumentParser("python -m recipes.tiny examination", description=__doc__)
     parser.add_argument("folder", type=Path, help="a checkpoint, as a save of recipes/tiny/course.py")
     parser.add_argument("--samples", type=int, default=60, help="of each task at each difficulty")
     parser.add_argument("--difficulties", type=float, nargs="+", default=DIFFICULTIES)
     parser.add_argument("--tasks", nargs="+", help="groups or names, as in recipes/tiny/mixture.py")
-    parser.add_argument("--out", type=Path, help="folder for examination.json and .md; that of the checkpoint")
-    options = parser.parse_args(arguments)
-    tasks = [one for one in TASKS if options.tasks is None or {one.group, one.name} & set(options.tasks)]
-    absent = missing(tasks, opened_assets(None))
-    model = anyres.load(options.folder)
-    rows = []
-    for task in (one for one in tasks if one not in absent):
-        for difficulty in options.difficulties:
-            rows += examine(model, task, difficulty=difficulty, count=options.samples, readers=installed_readers())
-            print("\n".join(map(shown, rows[-1:])), flush=True)
-    write_report(options.out or options.folder, rows)
+    parser.add_argument("--rapidocr", metavar="PYTHON", help="an interpreter that has rapidocr")
+    parser.add_argument("--notes", type=Path, help="a text file with hardware, hours, samples, and what it cannot do")
+    parser.add_argument("--out", type=Path, help="folder for card.json and CARD.md; that of the checkpoint")
+    return parser
 
 
 def examine(
     model: Model, task: Task, *, difficulty: float, count: int, readers: Mapping[str, Reader] | None = None
-) -> list[Row]:
-    """The rows of a task: one for each of its kinds of question and languages."""
+) -> list[Outcome]:
+    """The outcomes of `count` held-out examples of a task."""
     examples = list(islice(held_out(task, difficulty), count))
     told = answers(model, examples)
     blind = answers(model, [grey(one) for one in examples])
-    kinds = sorted({(one.task, one.language, one.metric) for one in examples})
-    rows = []
-    for kind in kinds:
-        chosen = [i for i, one in enumerate(examples) if (one.task, one.language, one.metric) == kind]
-        of_kind = [examples[i] for i in chosen]
-        seen = {name: read_score(read, of_kind) for name, read in (readers or {}).items() if readable(of_kind)}
-        figures = (score([told[i] for i in chosen], of_kind), score([blind[i] for i in chosen], of_kind))
-        rows.append(Row(kind[0], kind[1], difficulty, kind[2], len(chosen), *figures, seen))
-    return rows
+    common = commonest(task, difficulty)
+    read = {name: readings(reader, examples) for name, reader in (readers or {}).items()}
+    return [
+        Outcome(
+            example.task,
+            example.language,
+            difficulty,
+            example.metric,
+            told=scored(told[place], example),
+            blind=scored(blind[place], example),
+            commonest=scored(common.get(example.task, ""), example),
+            whole=told[place].strip() == example.answer,
+            refusal=example.answer.startswith(REFUSALS),
+            readers={name: scored(texts[place], example) for name, texts in read.items() if place in texts},
+        )
+        for place, example in enumerate(examples)
+    ]
 
 
 def held_out(task: Task, difficulty: float) -> Iterator[Example]:
     """Examples of the held-out split without end, always the same ones."""
     seed = FIRST_SEED
     while True:
-        rng = np.random.default_rng(seed)
-        yield example_of(task, rng, split="held_out", difficulty=difficulty, assets=opened_assets(None))
+        yield drawn(task, seed, "held_out", difficulty)
         seed += 1
 
 
-def answers(model: Model, examples: Sequence[Example]) -> list[str]:
+def drawn(task: Task, seed: int, split: str, difficulty: float) -> Example:
+    """The example of a seed."""
+    rng = np.random.default_rng(seed)
+    return example_of(task, rng, split=split, difficulty=difficulty, assets=opened_assets(None))
+
+
+def commonest(task: Task, difficulty: float) -> dict[str, str]:
+    """The answer that each kind of question of a task has most often in training."""
+    counts: dict[str, Counter[str]] = {}
+    for seed in range(TRAIN_SEED, TRAIN_SEED + COMMON):
+        example = drawn(task, seed, "train", difficulty)
+        counts.setdefault(example.task, Counter())[example.answer] += 1
+    return {kind: told.most_common(1)[0][0] for kind, told in counts.items()}
+
+
+def answers(model: Model, examples: Sequence[Example], *, most_tokens: int = MOST_TOKENS) -> list[str]:
     """Greedy answers to all but the last turn of each."""
-    options = GenerationOptions(max_tokens=MOST_TOKENS, temperature=0.0)
+    options = GenerationOptions(max_tokens=most_tokens, temperature=0.0)
     return [one.text for one in model.chat_batch([one.messages[:-1] for one in examples], options=options)]
 
 
-def score(told: Sequence[str], examples: Sequence[Example]) -> float:
-    """The mean over the examples of what each metric gives for an answer; of characters, 1 - edits / characters."""
-    parts = [METRICS[one.metric](text.strip(), one) for text, one in zip(told, examples, strict=True)]
-    whole = sum(part.of for part in parts)
-    return max(0.0, sum(part.right for part in parts) / whole) if whole else 0.0
+def scored(text: str, example: Example) -> Part:
+    """What the example's metric gives for an answer."""
+    return METRICS[example.metric](text.strip(), example)
 
 
 def grey(example: Example) -> Example:
@@ -139,95 +154,26 @@ def _grey_part(part: TextPart | ImagePart | VideoPart) -> TextPart | ImagePart |
     return part
 
 
-# ---- other readers ----
+def readings(reader: Reader, examples: Sequence[Example]) -> dict[int, str]:
+    """What another program reads in those of the examples that ask for all print of their picture, by their place."""
+    pages = {place: page for place, one in enumerate(examples) if (page := page_of(one)) is not None}
+    told = reader(list(pages.values())) if pages else []
+    return {place: text for place, text in zip(pages, told, strict=True) if text is not None}
 
 
-def installed_readers() -> dict[str, Reader]:
-    """Those of this machine."""
-    readers: dict[str, Reader] = {}
-    if shutil.which("tesseract"):
-        readers["tesseract"] = tesseract
-    if find_spec("rapidocr"):
-        readers["rapidocr"] = rapidocr_reader()
-    return readers
-
-
-def readable(examples: Sequence[Example]) -> bool:
-    """Whether a program that reads all print of one picture could give the answers."""
-    return all(one.metric == READ_METRIC and picture_of(one) is not None for one in examples)
-
-
-def read_score(read: Reader, examples: Sequence[Example]) -> float:
-    pictures = [picture_of(one) for one in examples]
-    return score([read(p, one.language) for p, one in zip(pictures, examples, strict=True) if p is not None], examples)
-
-
-def picture_of(example: Example) -> NDArray[np.uint8] | None:
-    """Its only picture, where all print in it is the answer."""
-    parts = [part for part in example.messages[0].parts if isinstance(part, ImagePart)]
-    dense = example.dense[0] if len(example.dense) == 1 else None
-    if len(parts) != 1 or dense is None or dense.letters is None:
+def page_of(example: Example) -> Page | None:
+    """What other programs are given: the only picture, where all print in it is the answer."""
+    if example.task not in READING:
         return None
-    printed, wanted = sum(map(len, dense.letters)), len("".join(example.answer.split()))
-    image: NDArray[np.uint8] = parts[0].image
-    return image if printed <= 1.2 * wanted else None
-
-
-def tesseract(picture: NDArray[np.uint8], language: str) -> str:
-    """One block of text; lines are read as one line."""
-    mode = "7" if picture.shape[0] <= 3 * 28 else "6"
-    with tempfile.NamedTemporaryFile(suffix=".png") as file:
-        Image.fromarray(picture).save(file.name)
-        command = ["tesseract", file.name, "-", "--psm", mode, "-l", TESSERACT.get(language, "eng")]
-        found = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
-    return found.stdout.decode(errors="replace").strip()
-
-
-def rapidocr_reader() -> Reader:
-    """With the models that its package holds."""
-    engine = import_module("rapidocr").RapidOCR()
-
-    def read(picture: NDArray[np.uint8], language: str) -> str:
-        del language
-        found = engine(picture)
-        return "\n".join(found.txts or ())
-
-    return read
-
-
-# ---- the report ----
+    (picture,) = (part.image for part in example.messages[0].parts if isinstance(part, ImagePart))
+    return Page(picture, example.language)
 
 
 def shown(row: Row) -> str:
-    """A line of the report."""
-    readers = "".join(f" {name} {value:.1%}" for name, value in row.readers.items())
-    of = f"{row.task} {row.language} at {row.difficulty:g}".replace("  ", " ")
-    return f"{of}: {row.metric} {row.figure:.1%} (blind {row.blind:.1%}{readers}; {row.samples})"
-
-
-def write_report(folder: Path, rows: Sequence[Row]) -> None:
-    """`examination.json` for programs and `examination.md` for people."""
-    folder.mkdir(parents=True, exist_ok=True)
-    listed = [{**row._asdict(), "readers": dict(row.readers)} for row in rows]
-    (folder / "examination.json").write_text(json.dumps(listed, indent=1) + "\n", encoding="utf-8")
-    names = sorted({name for row in rows for name in row.readers})
-    head = ["task", "language", "difficulty", "metric", "samples", "figure", "blind", *names]
-    lines = [head, ["---"] * len(head)]
-    for row in rows:
-        readers = [percent(row.readers.get(name)) for name in names]
-        told = [row.task, row.language or "-", f"{row.difficulty:g}", row.metric, str(row.samples)]
-        lines.append([*told, percent(row.figure), percent(row.blind), *readers])
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    (folder / "examination.md").write_text(f"# Examination on held-out content\n\n{text}\n", encoding="utf-8")
-
-
-def percent(value: float | None) -> str:
-    """`97.1 %`, or `-` for nothing.
-
-    >>> percent(0.971), percent(None)
-    ('97.1 %', '-')
-    """
-    return "-" if value is None else f"{100 * value:.1f} %"
+    """A line of the log."""
+    readers = "".join(f" {name} {percent(value)}" for name, value in row.readers.items())
+    others = f"blind {percent(row.blind)} commonest {percent(row.commonest)}{readers}; {row.samples}"
+    return f"{row.task} at {row.difficulty:g}: {row.metric} {percent(row.figure)} ({others})"
 
 
 if __name__ == "__main__":

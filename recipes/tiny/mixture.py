@@ -22,7 +22,18 @@ from recipes.tiny.levels import Levels
 from recipes.tiny.taught import Taught, read_classes, taught
 from recipes.tiny.vocabulary import spelled_ids
 
-__all__ = ["GROUPS", "TASKS", "Mixture", "Task", "answer_ids", "example_of", "group_of", "missing", "opened_assets"]
+__all__ = [
+    "GROUPS",
+    "READING",
+    "TASKS",
+    "Mixture",
+    "Task",
+    "answer_ids",
+    "example_of",
+    "group_of",
+    "missing",
+    "opened_assets",
+]
 
 READING, LINES = "line", ("line", "script")
 """The group whose level lets the others in: clean lines of Latin script; those whose pictures are one line."""

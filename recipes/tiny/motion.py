@@ -27,6 +27,8 @@ __all__ = [
 ]
 
 MOST_FRAMES = 16
+ABSENT = 0.08
+"""Share of the questions which way a thing moves that ask for one that is not there."""
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 DIAGONALS = {"up and left": (-1, -1), "up and right": (1, -1), "down and left": (-1, 1), "down and right": (1, 1)}
 DIRECTION = ("Which way does the {} move?", "In which direction does the {} go?", "Where does the {} move?")
@@ -126,15 +128,19 @@ def played(
 
 
 def make_clip_direction(rng: np.random.Generator, *, split: str, difficulty: float, assets: Assets) -> Example:
-    """Which way a thing moves: four ways, or eight where it is hard; others may stand still."""
+    """Which way a thing moves: four ways, or eight where it is hard; others may stand still. Now and then it is asked
+    of a thing that is not there."""
+    stranger = pick(rng, icon_pack(assets).icons("emoji", split=split, difficulty=difficulty)).name
+    absent = rng.random() < ABSENT
 
     def staged(actors: list[Cutout], frames: int, size: Size) -> Stage:
         ways = DIRECTIONS | (DIAGONALS if rng.random() < difficulty - 0.3 else {})
         way = pick(rng, list(ways))
         mover, rest = actors[0], actors[1:]
-        path = travel(rng, mover, ways[way], frames, size)
-        question = pick(rng, DIRECTION).format(mover.name)
-        return Stage([[*rest, mover._replace(x=x, y=y)] for x, y in path], question, way)
+        shown = [[*rest, mover._replace(x=x, y=y)] for x, y in travel(rng, mover, ways[way], frames, size)]
+        if absent and all(stranger != actor.name for actor in actors):
+            return Stage(shown, pick(rng, DIRECTION).format(stranger), f"There is no {stranger}.")
+        return Stage(shown, pick(rng, DIRECTION).format(mover.name), way)
 
     actors = 1 + int(rng.integers(0, 1 + round(2 * difficulty)))
     return played(rng, assets, "clip-direction", staged, split=split, difficulty=difficulty, actors=actors,

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,12 @@ from hypothesis import strategies as st
 from anyres.chat import Answer, GenerationOptions, ImagePart, Message, TextPart, Usage
 from recipes.tiny import examination
 from recipes.tiny.conversation import about_clip, about_pictures
-from recipes.tiny.examination import Row, examine, grey, held_out, picture_of, score, write_report
+from recipes.tiny.examination import commonest, examine, grey, held_out, main, page_of, readings, scored
 from recipes.tiny.example import Dense, Example
 from recipes.tiny.mixture import TASKS
+from recipes.tiny.readers import Page
 from recipes.tiny.regions import Region, dense_of, found, point_text
+from recipes.tiny.report_card import rows_of, share_of
 from recipes.tiny.scores import METRICS, grid
 
 SHAPES = next(task for task in TASKS if task.maker == "make_shapes")
@@ -51,10 +52,24 @@ def example_of(answer: str, metric: str, dense: Dense | None = None, task: str =
 
 def test_who_knows_gets_all_and_who_sees_nothing_little() -> None:
     examples = [one for one, _ in zip(held_out(SHAPES, 0.2), range(12), strict=False)]
-    rows = examine(Knowing(examples), SHAPES, difficulty=0.2, count=12)
-    assert sum(row.samples for row in rows) == 12
-    assert all(row.figure == 1 and row.blind == 0 for row in rows)
-    assert {row.task for row in rows} == {one.task for one in examples}
+    outcomes = examine(Knowing(examples), SHAPES, difficulty=0.2, count=12)
+    assert [one.task for one in outcomes] == [one.task for one in examples]
+    assert all(one.whole and one.told.right == one.told.of and one.blind.right <= 0 for one in outcomes)
+    assert [one.refusal for one in outcomes] == [one.answer.startswith("There is no ") for one in examples]
+    assert any(one.refusal for one in outcomes)
+    assert all(row.figure == 1 and row.blind == 0 for row in rows_of(outcomes))
+
+
+def test_the_commonest_answer_of_training_is_no_answer_to_lines() -> None:
+    told = commonest(SHAPES, 0.5)
+    assert told["shape-present"] in ("yes", "no")
+    assert told["shape-count"].isdigit()
+    outcomes = examine(Knowing(list(lines(8))), LINES, difficulty=0.5, count=8)
+    assert share_of(one.commonest for one in outcomes) < 0.3
+
+
+def lines(count: int) -> list[Example]:
+    return [one for one, _ in zip(held_out(LINES, 0.5), range(count), strict=False)]
 
 
 def test_held_out_examples_are_always_the_same() -> None:
@@ -78,20 +93,61 @@ def test_grey_pictures_keep_their_size_and_questions() -> None:
 
 
 def test_readers_are_asked_where_all_print_is_the_answer() -> None:
-    whole = example_of("abc", "characters", Dense(letters=("a", "bc", *[""] * 4)))
-    part = example_of("a", "characters", Dense(letters=("a", "bc", *[""] * 4)))
-    assert picture_of(whole) is FRAME
-    assert picture_of(part) is None
-    assert examination.readable([whole])
-    assert not examination.readable([whole, part])
-    assert not examination.readable([replace(whole, metric="exact")])
-    assert examination.read_score(lambda picture, language: "abd", [whole]) == pytest.approx(2 / 3)
+    line, chinese, other = (
+        example_of("abc", "characters", task="line"),
+        example_of("中", "exact", task="word"),
+        example_of("abc", "characters", task="formula"),
+    )
+    assert page_of(line) == Page(FRAME, "en")
+    assert page_of(other) is None
+
+    def read(pages: Sequence[Page]) -> list[str | None]:
+        return ["abd", None][: len(pages)]
+
+    told = readings(read, [other, line, other, chinese])
+    assert told == {1: "abd"}, "the second one is not in a language of the reader"
+    assert scored(told[1], line).right == 2
+    assert readings(read, [other]) == {}
 
 
-def test_no_reader_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination.shutil, "which", lambda name: None)
-    monkeypatch.setattr(examination, "find_spec", lambda name: None)
-    assert examination.installed_readers() == {}
+def test_readers_stand_beside_the_model() -> None:
+    examples = lines(5)
+    told = examine(
+        Knowing(examples), LINES, difficulty=0.5, count=5, readers={"echo": lambda pages: ["x"] * len(pages)}
+    )
+    assert all(one.readers.keys() == {"echo"} for one in told)
+    (row,) = [row for row in rows_of(told) if row.metric == "characters"]
+    assert row.figure == 1
+    assert row.readers["echo"] < 0.3
+
+
+def test_the_command_writes_the_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = [one for one, _ in zip(held_out(SHAPES, 0.3), range(4), strict=False)]
+    monkeypatch.setattr(examination.anyres, "load", lambda folder: Knowing(examples))
+    monkeypatch.setattr(examination, "installed_readers", lambda python: ({}, {"tesseract": "install it"}))
+    (tmp_path / "notes.txt").write_text("Two cores.\n")
+    given_options = [
+        "--tasks",
+        "shapes",
+        "--difficulties",
+        "0.3",
+        "--samples",
+        "4",
+        "--notes",
+        str(tmp_path / "notes.txt"),
+    ]
+    main([str(tmp_path), *given_options])
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert (
+        sum(row["samples"] for row in card["rows"] if row["task"].startswith("shape-") and row["language"] == "all")
+        == 4
+    )
+    assert card["notes"] == "Two cores."
+    assert card["absent_readers"] == {"tesseract": "install it"}
+    assert "tesseract was not there (install it)" in (tmp_path / "CARD.md").read_text()
+    assert "at 0.3:" in capsys.readouterr().out
 
 
 # ---- metrics ----
@@ -111,6 +167,10 @@ def test_the_wanted_answer_is_right_and_nothing_is_not(metric: str) -> None:
     assert score([example.answer], [example]) == 1
     assert score([""], [example]) == 0
     assert score(["nonsense"], [example]) < 0.3
+
+
+def score(told: Sequence[str], examples: Sequence[Example]) -> float:
+    return share_of(scored(text, example) for text, example in zip(told, examples, strict=True))
 
 
 def test_characters_count_over_all() -> None:
@@ -159,19 +219,3 @@ def test_points_lie_in_the_box_that_is_asked_for() -> None:
     example = example_of(point_text((28, 0, 84, 28), (56, 84)), "point", dense)
     assert score([point_text((30, 2, 34, 8), (56, 84))], [example]) == 1
     assert score([point_text((0, 0, 28, 28), (56, 84))], [example]) == 0
-
-
-# ---- the report ----
-
-
-def test_the_report_holds_every_row(tmp_path: Path) -> None:
-    rows = [
-        Row("line", "en", 0.2, "characters", 3, 0.5, 0.0, {"tesseract": 0.9}),
-        Row("box", "", 1, "box", 2, 1, 0, {}),
-    ]
-    write_report(tmp_path, rows)
-    told = json.loads((tmp_path / "examination.json").read_text())
-    assert [one["task"] for one in told] == ["line", "box"]
-    text = (tmp_path / "examination.md").read_text()
-    assert "| line | en | 0.2 | characters | 3 | 50.0 % | 0.0 % | 90.0 % |" in text
-    assert "| box | - | 1 | box | 2 | 100.0 % | 0.0 % | - |" in text
