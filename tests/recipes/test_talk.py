@@ -117,6 +117,7 @@ def test_a_note_tells_what_it_tells(assets: Assets) -> None:
         if example.answer.startswith("It does not tell"):
             refused += 1
             assert example.answer == f"It does not tell the {asked}."
+            assert asked != talk.VAGUE
     assert 18 <= refused <= 42
 
 
