@@ -47,17 +47,23 @@ FIRST_ANSWER_PLACES = 256  # places of the KV cache set aside for an answer at f
 
 
 def load(
-    name: str | Path | None = None, *, device: str | torch.device = "auto", dtype: str | torch.dtype | None = None
+    name: str | Path | None = None,
+    *,
+    device: str | torch.device = "auto",
+    dtype: str | torch.dtype | None = None,
+    memory: str | int | None = None,
 ) -> "LocalChatModel":
     """The embedded checkpoint, a folder, a .gguf file, or a hub name that `anyres pull` has fetched.
 
     Quantised ones (ours, GPTQ, AWQ, bitsandbytes' nf4, GGUF) are computed with in the bits they are kept in.
     `device="auto"` takes CUDA where there is one. `dtype=None` means bfloat16 on CUDA, and on a CPU float32 or
-    bfloat16, whichever this processor multiplies faster. Raises ModelNotFoundError and CheckpointError.
+    bfloat16, whichever this processor multiplies faster. `memory="8GB"` chooses what weights are kept in and how large
+    pictures may be so that all fits, and says so in the log; dense weights are quantised as they are loaded where they
+    must be. Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits.
     """
     path = resolve(name)
     place = choose_device(device)
-    model, processor = open_checkpoint(path, device=place, dtype=dtype)
+    model, processor = open_checkpoint(path, device=place, dtype=dtype, memory=memory)
     defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
     return LocalChatModel(model, processor, defaults=defaults, name=str(name or path.name))
 

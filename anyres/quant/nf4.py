@@ -69,8 +69,8 @@ def dynamic_levels() -> Tensor:
 
     Source: 8-bit Optimizers, arXiv 2110.02861, section 2.2.
 
-    >>> dynamic_levels()[127:131].tolist() == [0.0, 5.500000384017767e-07, 3.2500000997970346e-06, 7.75000029534567e-06]
-    True
+    >>> dynamic_levels()[[0, 127, 255]]
+    tensor([-0.9930,  0.0000,  1.0000])
     """
     positive: list[float] = []
     for decade in range(EXPONENTS):

@@ -25,7 +25,7 @@ from anyres.quant.load import load_checkpoint, quantization_config
 from anyres.quant.nf4 import quantise_nf4
 from anyres.quant.writer import CheckpointWriter
 
-__all__ = ["METHODS", "Method", "Progress", "Report", "check_target", "quantise"]
+__all__ = ["METHODS", "Method", "Progress", "Report", "check_target", "part_of", "quantise", "quantise_in_memory"]
 
 Method = Literal["int4", "int8", "nf4"]
 METHODS: tuple[Method, ...] = ("int4", "int8", "nf4")
@@ -122,6 +122,18 @@ def _silent(progress: Progress) -> None:
     del progress
 
 
+def quantise_in_memory(model: Qwen2VL, to: Literal["int4", "int8"], *, compute: Compute) -> Qwen2VL:
+    """The same model with packed weights in place of the dense ones, one layer at a time, without any measuring.
+
+    In int4 the vision encoder and the token tables are kept in 8 bits.
+    """
+    bits = {part: NARROW_BITS if to == "int4" and part == "decoder" else WIDE_BITS for part in PARTS}
+    with torch.no_grad():
+        for name, layer in _matrices(model).items():
+            swap_linears(model, {name: _quantised(name, layer, compute, None, bits[part_of(name)])})
+    return model
+
+
 def part_of(name: str) -> str:
     """The part that a layer belongs to.
 
@@ -212,7 +224,9 @@ def _trials(
     trials = {}
     for part in TRIED_NARROW:
         dense = {name: layer for name, layer in _matrices(model).items() if part_of(name) == part}
-        swap_linears(model, {name: _quantised(name, layer, compute, seen) for name, layer in dense.items()})
+        swap_linears(
+            model, {name: _quantised(name, layer, compute, seen, NARROW_BITS) for name, layer in dense.items()}
+        )
         try:
             trials[part] = compare(model, probes, reference, step=lambda: work.step("trying 4 bits"))
         finally:
@@ -220,9 +234,10 @@ def _trials(
     return trials
 
 
-def _quantised(name: str, layer: nn.Module, compute: Compute, seen: _Seen) -> nn.Module:
+def _quantised(name: str, layer: nn.Module, compute: Compute, seen: _Seen | None, bits: int) -> nn.Module:
     weight = _weight(layer)
-    packed = packed_of(fit(weight, bits=NARROW_BITS, group=GROUP, importance_K=seen.importance(name)))
+    importance_K = None if seen is None else seen.importance(name)
+    packed = packed_of(fit(weight, bits=bits, group=GROUP, importance_K=importance_K))
     if isinstance(layer, nn.Embedding):
         return QuantizedTable(packed, compute=compute, dtype=weight.dtype)
     bias = getattr(layer, "bias", None)

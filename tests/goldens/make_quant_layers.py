@@ -24,12 +24,14 @@ for name in ("auto_gptq", "awq"):
     stub.__path__ = list(stub.__spec__.submodule_search_locations)
     sys.modules[name] = stub
 
+# ruff: noqa: E402
 from auto_gptq.nn_modules.qlinear.qlinear_cuda import QuantLinear as GptqLinear
 from auto_gptq.quantization.gptq import GPTQ
 from auto_gptq.quantization.quantizer import Quantizer
 from awq.modules.linear.gemm import WQLinear_GEMM
 from awq.utils.packing_utils import dequantize_gemm
 from bitsandbytes import functional as bnb
+
 from oracle import original_inputs, original_of, picture, prompt, tiny_config, tiny_model
 
 torch.cuda.synchronize = lambda: None  # AutoGPTQ waits for a GPU, wherever it runs

@@ -81,7 +81,9 @@ def test_values_are_bit_for_bit_those_of_the_definition(name: str) -> None:
     assert torch.equal(dense(raw.reshape(-1), BY_NAME[name], (3, expected.shape[1])), expected)
 
 
-@pytest.mark.parametrize(("name", "bits", "group"), [("Q4_0", 4, 32), ("Q8_0", 8, 32), ("Q4_K", 4, 32), ("Q6_K", 6, 16)])
+@pytest.mark.parametrize(
+    ("name", "bits", "group"), [("Q4_0", 4, 32), ("Q8_0", 8, 32), ("Q4_K", 4, 32), ("Q6_K", 6, 16)]
+)
 def test_codes_fit_their_bits(name: str, bits: int, group: int) -> None:
     parts = affine(random_blocks(name, 4, seed=1).reshape(-1), BY_NAME[name], 2)
     assert parts is not None

@@ -147,8 +147,7 @@ def test_whatever_bytes_are_changed_it_reads_or_says_why_not(edits: list[tuple[i
     path = written(tmp_path, bytes(content))
     try:
         file = read_gguf(path)
-    except CheckpointError as error:
-        assert len(str(error)) < 1000
+    except CheckpointError:
         return
     for name, info in file.tensors.items():
         assert info.start + info.bytes <= len(content)
