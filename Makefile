@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
+KERNELS := anyres/kernels/build.py $(wildcard anyres/kernels/native/*)
+
 .PHONY: setup demo test check bench
 .DELETE_ON_ERROR:
 
@@ -13,19 +15,24 @@ setup: .venv/dev.stamp
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@echo "Installing anyres into .venv (a few minutes the first time) ..."
 	@$(PIP_INSTALL) -e '.[video]'
-	@touch $@
+	@touch $@ .venv/kernels.stamp
 
 .venv/dev.stamp: pyproject.toml constraints.txt
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
 	@echo "Installing anyres and its development tools into .venv (a few minutes the first time) ..."
 	@$(PIP_INSTALL) -e '.[dev]'
 	@$(PIP_INSTALL) --no-deps dashscope==1.20.14  # only for its qwen.tiktoken: the vocabulary of Qwen2
-	@touch .venv/run.stamp $@
+	@touch .venv/run.stamp $@ .venv/kernels.stamp
 
-demo: .venv/run.stamp
+# The install compiles them; this does it again where a source is newer. Without a compiler everything runs on torch.
+.venv/kernels.stamp: .venv/run.stamp $(KERNELS)
+	@$(BIN)/python -m anyres.kernels.build || true
+	@touch $@
+
+demo: .venv/run.stamp .venv/kernels.stamp
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
-test: .venv/dev.stamp
+test: .venv/dev.stamp .venv/kernels.stamp
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 check: .venv/dev.stamp
@@ -34,7 +41,7 @@ check: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev.stamp
+bench: .venv/dev.stamp .venv/kernels.stamp
 	@set -e; for file in benchmarks/*.py; do \
 	  test -e "$$file" || { echo "benchmarks/ holds no measurement yet"; break; }; \
 	  echo "== $$file"; $(BIN)/python "$$file"; \

@@ -1,4 +1,4 @@
-"""The native kernels: linear layers whose weights are packed and whose activations are rounded to int8.
+"""The native kernels: linear layers of packed weights and int8 activations, and attention in 8 bits.
 
 `linear` computes the same bits on every instruction set and with any number of threads; `reference.linear` is its plain
 twin. Where there is no library, or the processor has none of its instruction sets, it takes `reference.exact_linear`.
@@ -6,7 +6,9 @@ twin. Where there is no library, or the processor has none of its instruction se
 
 import ctypes
 import functools
+import itertools
 import logging
+from collections.abc import Sequence
 from enum import IntEnum
 from pathlib import Path
 
@@ -18,10 +20,11 @@ from anyres.kernels.build import LIBRARY, SOURCES, source_hash
 from anyres.kernels.packed import PackedWeight
 from anyres.kernels.reference import exact_linear
 
-__all__ = ["Isa", "best_isa", "instruction_sets", "library", "linear"]
+__all__ = ["Isa", "attention", "best_isa", "instruction_sets", "library", "linear"]
 
 logger = logging.getLogger(__name__)
 
+WIDEST_HEAD = 128
 TYPES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
@@ -46,6 +49,29 @@ class _Weight(ctypes.Structure):
         ("group", ctypes.c_int32),
         ("scales_type", ctypes.c_int32),
         ("minimums_type", ctypes.c_int32),
+    )
+
+
+class _Attention(ctypes.Structure):
+    _fields_ = (
+        ("q", ctypes.c_void_p),
+        ("k", ctypes.c_void_p),
+        ("v", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("starts", ctypes.c_void_p),
+        ("sequences", ctypes.c_int64),
+        ("q_stride", ctypes.c_int64),
+        ("k_stride", ctypes.c_int64),
+        ("v_stride", ctypes.c_int64),
+        ("out_stride", ctypes.c_int64),
+        ("heads", ctypes.c_int32),
+        ("kv_heads", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("causal", ctypes.c_int32),
+        ("type", ctypes.c_int32),
+        ("threads", ctypes.c_int32),
+        ("isa", ctypes.c_int32),
+        ("scale", ctypes.c_float),
     )
 
 
@@ -106,6 +132,58 @@ def linear(
     return y_TN if y_TN.dtype == wanted else y_TN.to(wanted)
 
 
+def attention(
+    q_THC: Tensor,
+    k_TKC: Tensor,
+    v_TKC: Tensor,
+    lengths: Sequence[int],
+    *,
+    causal: bool,
+    threads: int | None = None,
+    isa: Isa | None = None,
+) -> Tensor:
+    """out_THC, as `anyres.model.layers.packed_attention`: sequence i holds the next `lengths[i]` tokens.
+
+    Queries, keys, values and weights are rounded to 8 bits; no matrix of scores is held. Heads are at most 128 wide.
+    All three have one dtype, float32 or bfloat16. A machine without the kernels raises OptionError: ask `best_isa`.
+    """
+    chosen = isa if isa is not None else best_isa() or Isa.SCALAR
+    native = _native_with(chosen)
+    tokens, heads, width = q_THC.shape
+    assert sum(lengths) == tokens == len(k_TKC) == len(v_TKC), (lengths, tokens)
+    assert k_TKC.shape == v_TKC.shape, (k_TKC.shape, v_TKC.shape)
+    assert q_THC.dtype == k_TKC.dtype == v_TKC.dtype, q_THC.dtype
+    if width > WIDEST_HEAD or q_THC.dtype not in (torch.float32, torch.bfloat16):
+        seen = f"{q_THC.dtype}, {width} wide"
+        raise OptionError("attention", seen, f"float32 or bfloat16, at most {WIDEST_HEAD} wide")
+    q_THC, k_TKC, v_TKC = (_side_by_side(x) for x in (q_THC, k_TKC, v_TKC))
+    out_THC = torch.empty(tokens, heads, width, dtype=q_THC.dtype)
+    starts = (ctypes.c_int64 * (len(lengths) + 1))(0, *itertools.accumulate(lengths))
+    call = _Attention(
+        q_THC.data_ptr(),
+        k_TKC.data_ptr(),
+        v_TKC.data_ptr(),
+        out_THC.data_ptr(),
+        ctypes.addressof(starts),
+        len(lengths),
+        q_THC.stride(0),
+        k_TKC.stride(0),
+        v_TKC.stride(0),
+        heads * width,
+        heads,
+        k_TKC.shape[1],
+        width,
+        causal,
+        TYPES[q_THC.dtype],
+        torch.get_num_threads() if threads is None else threads,
+        chosen,
+        width**-0.5,
+    )
+    if native.anyres_attention(ctypes.byref(call)):
+        raise MemoryError(f"scratch memory for attention over {tokens} tokens")
+    return out_THC
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The native library, or None after one line in the log that says what is missing and what that costs."""
@@ -146,6 +224,7 @@ def _load(file: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(file))
     loaded.anyres_source.restype = ctypes.c_char_p
     loaded.anyres_linear.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
+    loaded.anyres_attention.argtypes = (ctypes.c_void_p,)
     if SOURCES.exists() and loaded.anyres_source().decode() != source_hash():
         raise _StaleError(f"{file.name} is not of the sources in {SOURCES}")
     return loaded
@@ -163,6 +242,12 @@ def _readable(x_TK: Tensor) -> Tensor:
     if x_TK.dtype not in (torch.float32, torch.bfloat16):
         x_TK = x_TK.float()
     return x_TK if x_TK.stride(-1) == 1 else x_TK.contiguous()
+
+
+def _side_by_side(x_THC: Tensor) -> Tensor:
+    """The same tensor where the heads of a token lie side by side: slices of a fused projection do."""
+    x_THC = x_THC.detach()
+    return x_THC if x_THC.stride()[1:] == (x_THC.shape[2], 1) else x_THC.contiguous()
 
 
 def _weight(packed: PackedWeight) -> _Weight:

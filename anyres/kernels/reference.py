@@ -4,6 +4,7 @@
 path to take: it is faster and rounds no activations. Shape letters as in packed.py.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from anyres.kernels.packed import PackedWeight, dequantize, unpack
 
-__all__ = ["QuantizedActivations", "exact_linear", "linear", "quantize_activations"]
+__all__ = ["QuantizedActivations", "attention", "exact_linear", "linear", "quantize_activations"]
 
 LARGEST = 127
 SMALLEST = 2.0**-100
 """A group whose largest value is below this (8e-31) counts as zeros: 127 / 2^-100 is still a float32."""
+KEYS = 64
+"""Keys whose attention weights are rounded together."""
 BLOCK_BYTES = 64 * 2**20
 """`exact_linear` holds about this much of the dequantised weight at a time."""
 
@@ -74,6 +77,40 @@ def exact_linear(
     y_TN = torch.cat(parts, dim=1)
     y_TN = y_TN if bias_N is None else y_TN + bias_N.to(y_TN.dtype)
     return y_TN.to(out_dtype or x_TK.dtype)
+
+
+def attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Sequence[int], *, causal: bool) -> Tensor:
+    """out_THC: attention in each sequence, with all four of its operands rounded to 8 bits as the native kernel does.
+
+    Queries and keys a token and head, keys after their mean is taken off (a softmax ignores it); values a channel and
+    block of 64 keys; weights a query and block of 64 keys. Whole matrices of scores: for tests.
+    """
+    group = q_THC.shape[1] // k_TKC.shape[1]
+    packs = zip(*(x.float().split(list(lengths)) for x in (q_THC, k_TKC, v_TKC)), strict=True)
+    outs = [
+        torch.stack(
+            [_attend_head(q[:, h], k[:, h // group], v[:, h // group], causal) for h in range(q.shape[1])], dim=1
+        )
+        for q, k, v in packs
+    ]
+    return torch.cat(outs).to(q_THC.dtype)
+
+
+def _attend_head(q_LC: Tensor, k_LC: Tensor, v_LC: Tensor, causal: bool) -> Tensor:
+    scale = q_LC.shape[1] ** -0.5
+    scores_LL = _rounded(q_LC * scale) @ _rounded(k_LC - k_LC.mean(0)).T
+    if causal:
+        scores_LL = scores_LL.masked_fill(torch.ones_like(scores_LL).triu(1) > 0, -torch.inf)
+    weights_LS = F.pad((scores_LL - scores_LL.amax(1, keepdim=True)).exp(), (0, -len(k_LC) % KEYS))
+    weights_LS = _rounded(weights_LS.unflatten(1, (-1, KEYS))).flatten(1)[:, : len(k_LC)]
+    values_CS = F.pad(v_LC.T, (0, -len(k_LC) % KEYS)).unflatten(1, (-1, KEYS))
+    return weights_LS @ _rounded(values_CS).flatten(1)[:, : len(k_LC)].T / weights_LS.sum(1, keepdim=True)
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """x as 127ths of the largest value of each last axis."""
+    rounded = quantize_activations(x.flatten(0, -2), x.shape[-1])
+    return (rounded.codes_TGS * rounded.scales_TG[..., None]).view(x.shape)
 
 
 def _blocks(packed: PackedWeight, tiles: int) -> list[PackedWeight]:

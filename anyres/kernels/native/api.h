@@ -31,7 +31,22 @@ struct AnyresLinear {
   int32_t threads, isa;
 };
 
-// Both return 0, or 1 where scratch memory ran out or the instruction set is not there.
+// Attention inside each of the packed sequences, none across them: sequence i holds tokens starts[i] to starts[i+1] - 1.
+// q and out are [tokens, heads, width], k and v [tokens, kv_heads, width], a token every `stride` values, heads side by side.
+// Query heads share key heads in runs of heads / kv_heads. Where `causal` is set a token sees none after itself.
+struct AnyresAttention {
+  const void *q, *k, *v;
+  void *out;
+  const int64_t *starts;
+  int64_t sequences, q_stride, k_stride, v_stride, out_stride;
+  int32_t heads, kv_heads, width, causal;
+  int32_t type;  // of all four: float32 or bfloat16
+  int32_t threads, isa;
+  float scale;
+};
+
+// All return 0, or 1 where scratch memory ran out or the instruction set is not there.
 ANYRES_API int32_t anyres_linear(const struct AnyresLinear *call, const struct AnyresWeight *weight);
+ANYRES_API int32_t anyres_attention(const struct AnyresAttention *call);
 ANYRES_API int32_t anyres_has(int32_t isa);
 ANYRES_API const char *anyres_source();  // what it was built from, so that a stale library is noticed

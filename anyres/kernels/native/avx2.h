@@ -29,6 +29,13 @@ struct Avx2 {
     return {_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum.low), step.low, total.low),
             _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum.high), step.high, total.high)};
   }
+  static Floats larger(Floats a, Floats b) { return {_mm256_max_ps(a.low, b.low), _mm256_max_ps(a.high, b.high)}; }
+  static float largest(Floats x) {
+    const __m256 eight = _mm256_max_ps(x.low, x.high);
+    const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+  }
   static void store(float *values, Floats x) {
     _mm256_storeu_ps(values, x.low);
     _mm256_storeu_ps(values + 8, x.high);

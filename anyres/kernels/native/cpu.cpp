@@ -89,6 +89,36 @@ int64_t block_of(int64_t tokens, int64_t panels, int32_t threads) {
   return block < 24 ? (tokens < 24 ? tokens : 24) : (block + 11) / 12 * 12;
 }
 
+struct AttentionWork {
+  AttentionPlan plan;
+  const Kernels *kernels;
+};
+
+// The sequence that holds number `at`, where sequence i holds those from first[i].
+int64_t sequence_of(const int64_t *first, int64_t sequences, int64_t at) {
+  int64_t low = 0, high = sequences;
+  while (high - low > 1) {
+    const int64_t middle = (low + high) / 2;
+    (first[middle] <= at ? low : high) = middle;
+  }
+  return low;
+}
+
+void pack_some(void *argument, int64_t item) {
+  const AttentionWork &work = *static_cast<AttentionWork *>(argument);
+  const int64_t kv_heads = work.plan.call->kv_heads;
+  work.kernels->pack_head(work.plan, item / kv_heads, item % kv_heads);
+}
+
+// Items go head by head, so that threads read the keys of the same few heads.
+void attend_some(void *argument, int64_t item) {
+  const AttentionWork &work = *static_cast<AttentionWork *>(argument);
+  const AttentionPlan &plan = work.plan;
+  const int64_t items = plan.first_item[plan.call->sequences];
+  const int64_t sequence = sequence_of(plan.first_item, plan.call->sequences, item % items);
+  work.kernels->attend(plan, sequence, item / items, (item % items - plan.first_item[sequence]) * kQueries);
+}
+
 }  // namespace
 }  // namespace anyres
 
@@ -120,6 +150,34 @@ int32_t anyres_linear(const AnyresLinear *call, const AnyresWeight *weight) {
   share(call->threads, (call->tokens + kTokensOfItem - 1) / kTokensOfItem, quantize_some, &work);
   const int64_t blocks = (call->tokens + plan.token_block - 1) / plan.token_block;
   share(call->threads, blocks * plan.panels, multiply_some, &work);
+  return 0;
+}
+
+int32_t anyres_attention(const AnyresAttention *call) {
+  thread_local Scratch places, memory;
+  AttentionWork work;
+  work.kernels = kernels_of(call->isa);
+  if (work.kernels == nullptr || call->width > kWidest) return 1;
+  char *bytes = places.at_least(size_t(call->sequences + 1) * 2 * sizeof(int64_t));
+  if (bytes == nullptr) return 1;
+  int64_t *first_block = reinterpret_cast<int64_t *>(bytes), *first_item = first_block + call->sequences + 1;
+  first_block[0] = first_item[0] = 0;
+  for (int64_t i = 0; i < call->sequences; ++i) {
+    const int64_t count = call->starts[i + 1] - call->starts[i];
+    first_block[i + 1] = first_block[i] + (count + kKeys - 1) / kKeys;
+    first_item[i + 1] = first_item[i] + (count + kQueries - 1) / kQueries;
+  }
+  AttentionPlan &plan = work.plan;
+  plan.call = call;
+  plan.width = (call->width + 7) / 8 * 8;
+  plan.channels = (call->width + 15) / 16 * 16;
+  plan.first_block = first_block;
+  plan.first_item = first_item;
+  plan.block_bytes = kKeys * 4 + plan.channels * 4 + kKeys * (plan.width + plan.channels);
+  plan.memory = memory.at_least(size_t(plan.blocks() * call->kv_heads * plan.block_bytes));
+  if (plan.memory == nullptr && plan.blocks() > 0) return 1;
+  share(call->threads, call->sequences * call->kv_heads, pack_some, &work);
+  share(call->threads, first_item[call->sequences] * call->heads, attend_some, &work);
   return 0;
 }
 

@@ -80,7 +80,12 @@ struct Isa : Avx2 {
 }  // namespace anyres
 
 #include "linear.h"
+// After linear.h, whose functions it uses.
+#include "attention.h"
 namespace anyres {
+namespace {
+constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+}
 const Kernels *const kAvx2 = &kKernels;
 }
 #else

@@ -23,6 +23,8 @@ struct Isa {
   static Floats add_product(Floats total, Ints sum, Floats step) {
     return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), step, total);
   }
+  static Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }
+  static float largest(Floats x) { return _mm512_reduce_max_ps(x); }
   static void store(float *values, Floats x) { _mm512_storeu_ps(values, x); }
   static Floats load(const void *values, int64_t index, int32_t type) {
     if (type == TYPE_FLOAT32) return _mm512_loadu_ps(static_cast<const char *>(values) + 4 * index);
@@ -70,7 +72,12 @@ struct Isa {
 }  // namespace anyres
 
 #include "linear.h"
+// After linear.h, whose functions it uses.
+#include "attention.h"
 namespace anyres {
+namespace {
+constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+}
 const Kernels *const kAvx512Vnni = &kKernels;
 }
 #else

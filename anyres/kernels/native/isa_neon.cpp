@@ -40,6 +40,13 @@ struct Isa {
     for (int i = 0; i < 4; ++i) total.part[i] = vfmaq_f32(total.part[i], vcvtq_f32_s32(sum.part[i]), step.part[i]);
     return total;
   }
+  static Floats larger(Floats a, Floats b) {
+    for (int i = 0; i < 4; ++i) a.part[i] = vmaxnmq_f32(a.part[i], b.part[i]);
+    return a;
+  }
+  static float largest(Floats x) {
+    return vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(x.part[0], x.part[1]), vmaxnmq_f32(x.part[2], x.part[3])));
+  }
   static void store(float *values, Floats x) {
     for (int i = 0; i < 4; ++i) vst1q_f32(values + 4 * i, x.part[i]);
   }
@@ -93,7 +100,12 @@ struct Isa {
 }  // namespace anyres
 
 #include "linear.h"
+// After linear.h, whose functions it uses.
+#include "attention.h"
 namespace anyres {
+namespace {
+constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+}
 const Kernels *const kNeonDot = &kKernels;
 }
 #else

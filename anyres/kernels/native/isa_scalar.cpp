@@ -37,6 +37,15 @@ struct Isa {
       total.lane[i] = __builtin_fmaf(float(sum.lane[i]), step.lane[i], total.lane[i]);
     return total;
   }
+  static Floats larger(Floats a, const Floats &b) {
+    for (int i = 0; i < kTileRows; ++i) a.lane[i] = a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i];
+    return a;
+  }
+  static float largest(const Floats &x) {
+    float found = x.lane[0];
+    for (const float lane : x.lane) found = lane > found ? lane : found;
+    return found;
+  }
   static void store(float *values, const Floats &x) { memcpy(values, x.lane, sizeof x.lane); }
 
   static float from_half(uint16_t half) {
@@ -79,6 +88,11 @@ struct Isa {
 }  // namespace anyres
 
 #include "linear.h"
+// After linear.h, whose functions it uses.
+#include "attention.h"
 namespace anyres {
+namespace {
+constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+}
 const Kernels *const kScalar = &kKernels;
 }

@@ -212,7 +212,5 @@ void multiply_panel(const Plan &plan, int64_t panel, int64_t token, int64_t last
   }
 }
 
-constexpr Kernels kKernels = {quantize_token, multiply_panel};
-
 }  // namespace
 }  // namespace anyres

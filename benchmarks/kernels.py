@@ -1,0 +1,151 @@
+"""How fast the native kernels are, and how far from the machine's limits, on the shapes of Qwen2-VL 2B and 7B.
+
+    python benchmarks/kernels.py [--quick] [--threads 1 2]
+
+Beside ours in the same run: torch's float32 and bfloat16 product, its own int4 product, its attention, and the speed at
+which memory can be read and copied. Every figure is the median of several runs.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+
+from anyres.kernels import cpu
+from anyres.kernels.cpu import Isa
+from anyres.kernels.packed import PackedWeight, pack
+
+SHAPES = {  # rows x columns
+    "2B LM q, o": (1536, 1536),
+    "2B LM k, v": (256, 1536),
+    "2B LM gate, up": (8960, 1536),
+    "2B LM down": (1536, 8960),
+    "2B LM head": (151936, 1536),
+    "7B LM q, o": (3584, 3584),
+    "7B LM k, v": (512, 3584),
+    "7B LM gate, up": (18944, 3584),
+    "7B LM down": (3584, 18944),
+    "7B LM head": (152064, 3584),
+    "ViT qkv": (3840, 1280),
+    "ViT fc1": (5120, 1280),
+    "ViT fc2": (1280, 5120),
+}
+QUICK = ("2B LM gate, up", "2B LM down", "ViT fc1")
+TOKENS = (1, 16, 128, 900)
+FASTER_THAN_MEMORY = 2e9
+"""Operations after which a product is repeated only twice: it takes long enough to be measured."""
+
+
+def median_seconds(function: Callable[[], object], operations: float) -> float:
+    function()
+    times = []
+    for _ in range(3 if operations > FASTER_THAN_MEMORY else 9):
+        start = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def random_weight(rows: int, columns: int, bits: int, group: int) -> PackedWeight:
+    codes_NK = torch.randint(0, 2**bits, (rows, columns), dtype=torch.uint8)
+    scales_NG = (torch.rand(rows, columns // group) / 2**bits).half()
+    return pack(codes_NK, scales_NG, -scales_NG * 2 ** (bits - 1), bits=bits)
+
+
+def measure_memory() -> None:
+    """Reading: a sum of 512 MB of int64, twice as much as any cache holds. Copying: bytes read and bytes written."""
+    source = torch.zeros(2**26, dtype=torch.int64)
+    target = torch.empty_like(source)
+    read_s = median_seconds(source.sum, FASTER_THAN_MEMORY)
+    copy_s = median_seconds(lambda: target.copy_(source), FASTER_THAN_MEMORY)
+    print(f"memory: {source.nbytes / read_s / 1e9:.1f} GB/s read, {2 * source.nbytes / copy_s / 1e9:.1f} GB/s copied")
+
+
+def measure_linear(names: tuple[str, ...], isas: tuple[Isa, ...], threads: int) -> None:
+    for name in names:
+        rows, columns = SHAPES[name]
+        for bits, group in ((4, 64), (8, 128)):
+            packed = random_weight(rows, columns, bits, group)
+            for isa in isas:
+                figures = [linear_figures(packed, isa, tokens, threads) for tokens in TOKENS]
+                print(
+                    f"| {name} {rows}x{columns} | int{bits} g{group} {isa.name} | {' | '.join(figures)} |", flush=True
+                )
+        if rows * columns < 10**8:
+            for dtype in (torch.float32, torch.bfloat16):
+                figures = [torch_figures(rows, columns, dtype, tokens) for tokens in TOKENS]
+                print(f"| {name} {rows}x{columns} | torch {dtype} | {' | '.join(figures)} |", flush=True)
+
+
+def linear_figures(packed: PackedWeight, isa: Isa, tokens: int, threads: int) -> str:
+    x_TK = torch.randn(tokens, packed.columns)
+    operations = 2 * tokens * packed.rows * packed.columns
+    seconds = median_seconds(lambda: cpu.linear(x_TK, packed, isa=isa, threads=threads), operations)
+    return in_words(packed.nbytes, operations, seconds, tokens)
+
+
+def torch_figures(rows: int, columns: int, dtype: torch.dtype, tokens: int) -> str:
+    x_TK, w_NK = torch.randn(tokens, columns, dtype=dtype), torch.randn(rows, columns, dtype=dtype)
+    operations = 2 * tokens * rows * columns
+    seconds = median_seconds(lambda: F.linear(x_TK, w_NK), operations)
+    return in_words(w_NK.nbytes, operations, seconds, tokens)
+
+
+def in_words(weight_bytes: int, operations: float, seconds: float, tokens: int) -> str:
+    """One token is a matter of memory, many of arithmetic."""
+    return f"{weight_bytes / seconds / 1e9:.1f} GB/s" if tokens == 1 else f"{operations / seconds / 1e9:.0f} GOP/s"
+
+
+def measure_torch_int4(threads: int) -> None:
+    """torch's own: int4 weights in groups of 64, activations in bfloat16."""
+    rows, columns = SHAPES["2B LM gate, up"]
+    packed = torch._convert_weight_to_int4pack_for_cpu(torch.randint(0, 16, (rows, columns), dtype=torch.int32), 1)
+    scales = torch.ones(columns // 64, rows, 2, dtype=torch.bfloat16)
+    figures = []
+    for tokens in TOKENS:
+        x_TK, operations = torch.randn(tokens, columns, dtype=torch.bfloat16), 2 * tokens * rows * columns
+        seconds = median_seconds(lambda x=x_TK: torch._weight_int4pack_mm_for_cpu(x, packed, 64, scales), operations)
+        figures.append(in_words(rows * columns * 9 // 16, operations, seconds, tokens))
+    print(
+        f"| 2B LM gate, up {rows}x{columns} | torch int4 g64, {threads} threads | {' | '.join(figures)} |", flush=True
+    )
+
+
+def measure_attention(isas: tuple[Isa, ...], threads: int) -> None:
+    shapes = (("ViT slice of 1024", 16, 16, 80, 1024, False), ("ViT slice of 3552", 16, 16, 80, 3552, False))
+    for name, heads, kv_heads, width, length, causal in (*shapes, ("2B prefill of 921", 12, 2, 128, 921, True)):
+        q, k, v = (torch.randn(length, h, width) for h in (heads, kv_heads, kv_heads))
+        operations = 4 * heads * length * length * width / (2 if causal else 1)
+        k_all, v_all = (x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v))
+        batch = [x.transpose(0, 1)[None] for x in (q, k_all, v_all)]
+        plain = lambda b=batch, c=causal: F.scaled_dot_product_attention(*b, is_causal=c)  # noqa: E731
+        figures = [f"torch float32 {operations / median_seconds(plain, operations) / 1e9:.0f}"]
+        for isa in isas:
+            run = lambda i=isa, h=(q, k, v), n=length, c=causal: cpu.attention(  # noqa: E731
+                *h, [n], causal=c, isa=i, threads=threads
+            )
+            figures.append(f"{isa.name} {operations / median_seconds(run, operations) / 1e9:.0f}")
+        print(f"| {name} | {' | '.join(figures)} | GOP/s |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="three shapes instead of thirteen")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    arguments = parser.parse_args()
+    isas = tuple(isa for isa in cpu.instruction_sets() if isa != Isa.SCALAR)
+    torch.manual_seed(0)
+    for threads in arguments.threads:
+        torch.set_num_threads(threads)
+        print(f"\n{threads} threads; {', '.join(f'{tokens} tokens' for tokens in TOKENS)}")
+        measure_memory()
+        measure_torch_int4(threads)
+        measure_linear(QUICK if arguments.quick else tuple(SHAPES), isas, threads)
+        measure_attention(isas, threads)
+
+
+if __name__ == "__main__":
+    main()
