@@ -49,7 +49,7 @@ class Card:
     bits: dict[str, int]
     bytes: int
     source_bytes: int
-    pictures: int
+    questions: int
     calibrated: bool
     loss: Loss
     parts: dict[str, Loss] = field(default_factory=dict)
@@ -141,7 +141,7 @@ def page(card: Card) -> str:
         "",
         f"{card.bytes / 1e6:,.1f} MB of weights; the source, as it was measured, {card.source_bytes / 1e6:,.1f} MB.",
         "",
-        f"Next tokens compared with the source's on {card.pictures} pictures and the source's own answers about them:",
+        f"Next tokens compared with the source's, in its own answers to {card.questions} questions about pictures:",
         "",
         "| what is quantised | positions | KL mean, nats | KL 95th percentile | same likeliest token |",
         "|---|---|---|---|---|",

@@ -107,7 +107,7 @@ def quantise(
             bits=bits,
             bytes=written,
             source_bytes=sum(one.nbytes for one in model.state_dict().values()),
-            pictures=sum(len(probe.prompt.visuals) for probe in probes),
+            questions=len(probes),
             calibrated=calibrate,
             loss=loss,
             parts={f"{part} in {NARROW_BITS} bits alone": loss for part, loss in trials.items()},

@@ -37,7 +37,7 @@ def test_a_folder_of_pictures_is_taken_whole(run: Run, checkpoint: Path, photo: 
         (pictures / name).write_bytes(photo.read_bytes())
     (pictures / "notes.txt").write_text("no picture")
     result = run("quantize", checkpoint, "--to", "int8", "-o", tmp_path / "out", "--calibrate", pictures, "--json")
-    assert json.loads(result.stdout)["card"]["pictures"] == 4  # two questions about each
+    assert json.loads(result.stdout)["card"]["questions"] == 4  # two questions about each
 
 
 @pytest.mark.parametrize(

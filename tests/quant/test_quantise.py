@@ -55,7 +55,7 @@ def test_the_result_opens_and_its_card_says_how_far_it_is(to: Method, source: Pa
     assert read_card(tmp_path / "out") == card
     assert card.loss.positions == 2 * 11
     assert card.loss.kl_mean < {"int8": 0.01, "int4": 2.0, "nf4": 2.0}[to]
-    assert (card.source, card.method, card.pictures) == ("small", to, 2)
+    assert (card.source, card.method, card.questions) == ("small", to, 2)
 
 
 def test_int8_is_far_nearer_than_int4(source: Path, tmp_path: Path) -> None:
