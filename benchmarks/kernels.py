@@ -1,6 +1,6 @@
 """How fast the native kernels are, and how far from the machine's limits, on the shapes of Qwen2-VL 2B and 7B.
 
-    python benchmarks/kernels.py [--quick] [--threads 1 2]
+    python benchmarks/kernels.py [--only NAME] [--threads 1 2] [--shared]
 
 Beside ours in the same run: torch's float32 and bfloat16 product, its own int4 product, its attention, and the speed at
 which memory can be read and copied. Every figure is the median of several runs.
@@ -33,20 +33,25 @@ SHAPES = {  # rows x columns
     "ViT fc1": (5120, 1280),
     "ViT fc2": (1280, 5120),
 }
-QUICK = ("2B LM gate, up", "2B LM down", "ViT fc1")
 TOKENS = (1, 16, 128, 900)
 FASTER_THAN_MEMORY = 2e9
 """Operations after which a product is repeated only twice: it takes long enough to be measured."""
 
 
-def median_seconds(function: Callable[[], object], operations: float) -> float:
-    function()
-    times = []
-    for _ in range(3 if operations > FASTER_THAN_MEMORY else 9):
-        start = time.perf_counter()
+class Stopwatch:
+    """Wall time, or on a shared machine the CPU time of the calling thread, which is all of it where there is one."""
+
+    def __init__(self, *, shared: bool) -> None:
+        self._clock = time.thread_time if shared else time.perf_counter
+
+    def median_s(self, function: Callable[[], object], operations: float) -> float:
         function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        times = []
+        for _ in range(3 if operations > FASTER_THAN_MEMORY else 9):
+            start = self._clock()
+            function()
+            times.append(self._clock() - start)
+        return statistics.median(times)
 
 
 def random_weight(rows: int, columns: int, bits: int, group: int) -> PackedWeight:
@@ -55,42 +60,42 @@ def random_weight(rows: int, columns: int, bits: int, group: int) -> PackedWeigh
     return pack(codes_NK, scales_NG, -scales_NG * 2 ** (bits - 1), bits=bits)
 
 
-def measure_memory() -> None:
+def measure_memory(watch: Stopwatch) -> None:
     """Reading: a sum of 512 MB of int64, twice as much as any cache holds. Copying: bytes read and bytes written."""
     source = torch.zeros(2**26, dtype=torch.int64)
     target = torch.empty_like(source)
-    read_s = median_seconds(source.sum, FASTER_THAN_MEMORY)
-    copy_s = median_seconds(lambda: target.copy_(source), FASTER_THAN_MEMORY)
+    read_s = watch.median_s(source.sum, FASTER_THAN_MEMORY)
+    copy_s = watch.median_s(lambda: target.copy_(source), FASTER_THAN_MEMORY)
     print(f"memory: {source.nbytes / read_s / 1e9:.1f} GB/s read, {2 * source.nbytes / copy_s / 1e9:.1f} GB/s copied")
 
 
-def measure_linear(names: tuple[str, ...], isas: tuple[Isa, ...], threads: int) -> None:
+def measure_linear(watch: Stopwatch, names: tuple[str, ...], isas: tuple[Isa, ...], threads: int) -> None:
     for name in names:
         rows, columns = SHAPES[name]
         for bits, group in ((4, 64), (8, 128)):
             packed = random_weight(rows, columns, bits, group)
             for isa in isas:
-                figures = [linear_figures(packed, isa, tokens, threads) for tokens in TOKENS]
+                figures = [linear_figures(watch, packed, isa, tokens, threads) for tokens in TOKENS]
                 print(
                     f"| {name} {rows}x{columns} | int{bits} g{group} {isa.name} | {' | '.join(figures)} |", flush=True
                 )
         if rows * columns < 10**8:
             for dtype in (torch.float32, torch.bfloat16):
-                figures = [torch_figures(rows, columns, dtype, tokens) for tokens in TOKENS]
+                figures = [torch_figures(watch, rows, columns, dtype, tokens) for tokens in TOKENS]
                 print(f"| {name} {rows}x{columns} | torch {dtype} | {' | '.join(figures)} |", flush=True)
 
 
-def linear_figures(packed: PackedWeight, isa: Isa, tokens: int, threads: int) -> str:
+def linear_figures(watch: Stopwatch, packed: PackedWeight, isa: Isa, tokens: int, threads: int) -> str:
     x_TK = torch.randn(tokens, packed.columns)
     operations = 2 * tokens * packed.rows * packed.columns
-    seconds = median_seconds(lambda: cpu.linear(x_TK, packed, isa=isa, threads=threads), operations)
+    seconds = watch.median_s(lambda: cpu.linear(x_TK, packed, isa=isa, threads=threads), operations)
     return in_words(packed.nbytes, operations, seconds, tokens)
 
 
-def torch_figures(rows: int, columns: int, dtype: torch.dtype, tokens: int) -> str:
+def torch_figures(watch: Stopwatch, rows: int, columns: int, dtype: torch.dtype, tokens: int) -> str:
     x_TK, w_NK = torch.randn(tokens, columns, dtype=dtype), torch.randn(rows, columns, dtype=dtype)
     operations = 2 * tokens * rows * columns
-    seconds = median_seconds(lambda: F.linear(x_TK, w_NK), operations)
+    seconds = watch.median_s(lambda: F.linear(x_TK, w_NK), operations)
     return in_words(w_NK.nbytes, operations, seconds, tokens)
 
 
@@ -99,7 +104,7 @@ def in_words(weight_bytes: int, operations: float, seconds: float, tokens: int) 
     return f"{weight_bytes / seconds / 1e9:.1f} GB/s" if tokens == 1 else f"{operations / seconds / 1e9:.0f} GOP/s"
 
 
-def measure_torch_int4(threads: int) -> None:
+def measure_torch_int4(watch: Stopwatch, threads: int) -> None:
     """torch's own: int4 weights in groups of 64, activations in bfloat16."""
     rows, columns = SHAPES["2B LM gate, up"]
     packed = torch._convert_weight_to_int4pack_for_cpu(torch.randint(0, 16, (rows, columns), dtype=torch.int32), 1)
@@ -107,14 +112,14 @@ def measure_torch_int4(threads: int) -> None:
     figures = []
     for tokens in TOKENS:
         x_TK, operations = torch.randn(tokens, columns, dtype=torch.bfloat16), 2 * tokens * rows * columns
-        seconds = median_seconds(lambda x=x_TK: torch._weight_int4pack_mm_for_cpu(x, packed, 64, scales), operations)
+        seconds = watch.median_s(lambda x=x_TK: torch._weight_int4pack_mm_for_cpu(x, packed, 64, scales), operations)
         figures.append(in_words(rows * columns * 9 // 16, operations, seconds, tokens))
     print(
         f"| 2B LM gate, up {rows}x{columns} | torch int4 g64, {threads} threads | {' | '.join(figures)} |", flush=True
     )
 
 
-def measure_attention(isas: tuple[Isa, ...], threads: int) -> None:
+def measure_attention(watch: Stopwatch, isas: tuple[Isa, ...], threads: int) -> None:
     shapes = (("ViT slice of 1024", 16, 16, 80, 1024, False), ("ViT slice of 3552", 16, 16, 80, 3552, False))
     for name, heads, kv_heads, width, length, causal in (*shapes, ("2B prefill of 921", 12, 2, 128, 921, True)):
         q, k, v = (torch.randn(length, h, width) for h in (heads, kv_heads, kv_heads))
@@ -122,29 +127,34 @@ def measure_attention(isas: tuple[Isa, ...], threads: int) -> None:
         k_all, v_all = (x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v))
         batch = [x.transpose(0, 1)[None] for x in (q, k_all, v_all)]
         plain = lambda b=batch, c=causal: F.scaled_dot_product_attention(*b, is_causal=c)  # noqa: E731
-        figures = [f"torch float32 {operations / median_seconds(plain, operations) / 1e9:.0f}"]
+        figures = [f"torch float32 {operations / watch.median_s(plain, operations) / 1e9:.0f}"]
         for isa in isas:
             run = lambda i=isa, h=(q, k, v), n=length, c=causal: cpu.attention(  # noqa: E731
                 *h, [n], causal=c, isa=i, threads=threads
             )
-            figures.append(f"{isa.name} {operations / median_seconds(run, operations) / 1e9:.0f}")
+            figures.append(f"{isa.name} {operations / watch.median_s(run, operations) / 1e9:.0f}")
         print(f"| {name} | {' | '.join(figures)} | GOP/s |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="three shapes instead of thirteen")
+    parser.add_argument("--only", default="", help="shapes whose name holds this: 2B, 7B, ViT, gate")
+    parser.add_argument("--shared", action="store_true", help="CPU time instead of wall time; one thread only")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
+    if arguments.shared and arguments.threads != [1]:
+        parser.error("--shared needs --threads 1: the CPU time of helpers is not counted")
+    watch = Stopwatch(shared=arguments.shared)
+    names = tuple(name for name in SHAPES if arguments.only in name)
     isas = tuple(isa for isa in cpu.instruction_sets() if isa != Isa.SCALAR)
     torch.manual_seed(0)
     for threads in arguments.threads:
         torch.set_num_threads(threads)
         print(f"\n{threads} threads; {', '.join(f'{tokens} tokens' for tokens in TOKENS)}")
-        measure_memory()
-        measure_torch_int4(threads)
-        measure_linear(QUICK if arguments.quick else tuple(SHAPES), isas, threads)
-        measure_attention(isas, threads)
+        measure_memory(watch)
+        measure_torch_int4(watch, threads)
+        measure_linear(watch, names, isas, threads)
+        measure_attention(watch, isas, threads)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,6 @@ built = pytest.mark.skipif(cpu.library() is None, reason="the kernels are not bu
 BITS = st.integers(4, 8)
 
 
-@pytest.fixture(params=[isa.name for isa in Isa])
-def isa(request: pytest.FixtureRequest) -> Isa:
-    chosen = Isa[request.param]
-    if chosen not in cpu.instruction_sets():
-        pytest.skip(f"no {chosen.name} here")
-    return chosen
-
-
 def packed_weight(
     rows: int, columns: int, groups: int, bits: int, *, half: bool = False, seed: int = 0
 ) -> PackedWeight:
