@@ -10,9 +10,9 @@ show() {
   anyres "$@"
 }
 
-show ask scan_pangram.png "Read the text."
-show ask scan_price.png "Read the text."
-show ask scan_italian.png "Read the text."
+show ask scan_goose.png "Read the text."
+show ask scan_email.png "Read the text."
+show ask scan_french.png "Read the text."
 show ask scan_spanish.png "Read the text."
 show ask heading.png "Read the text."
 show ask --video clips/sign_book.mkv "Does anything move?"
