@@ -109,8 +109,9 @@ def test_letters_outside_of_the_picture_are_in_no_cell() -> None:
 
 def test_points_that_a_scanner_moves_take_boxes_and_letters_along(monkeypatch: pytest.MonkeyPatch) -> None:
     def moved(
-        _rng: np.random.Generator, frame: np.ndarray, points: np.ndarray, _hardness: float
+        _rng: np.random.Generator, frame: np.ndarray, points: np.ndarray, _hardness: float, *, in_colour: bool
     ) -> tuple[np.ndarray, np.ndarray]:
+        assert not in_colour
         return np.roll(frame, CELL, axis=1), points + np.array([CELL, 0])
 
     monkeypatch.setattr(module, "scanned", moved)
