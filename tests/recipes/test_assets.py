@@ -37,12 +37,6 @@ FACES = (
 )
 
 
-@pytest.fixture(scope="module")
-def plain() -> Assets:
-    """Opened from what is committed and installed."""
-    return Assets.open(Path(__file__).parent)
-
-
 def pack(folder: Path, font: bytes) -> Assets:
     """A folder with small packs, opened."""
     (folder / assets.TEXTS).write_bytes(lzma.compress("\n".join(LINES).encode()))

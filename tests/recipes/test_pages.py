@@ -5,12 +5,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyres.grounding import parse_grounding
-from recipes.tiny import assets as packs
 from recipes.tiny import layout, pages
 from recipes.tiny.assets import Assets, Block
 from recipes.tiny.example import Example
@@ -31,12 +29,6 @@ BLOCKS = (
     Block("paragraph", "Open the book and look at the first page; then read it slowly, word by word."),
     Block("item", "1. Turn the page."),
 )
-
-
-@pytest.fixture(scope="module")
-def plain() -> Assets:
-    """What is committed and installed."""
-    return Assets.open(packs.FOLDER.parent)
 
 
 def made(assets: Assets, seed: int, difficulty: float, split: str = "train") -> Example:

@@ -21,12 +21,6 @@ seeds = st.integers(0, 2**32 - 1)
 levels = st.floats(0, 1)
 
 
-@pytest.fixture(scope="module")
-def plain() -> Assets:
-    """What is committed and installed."""
-    return Assets.open(packs.FOLDER.parent)
-
-
 def made(assets: Assets, seed: int, difficulty: float, split: str = "train") -> Example:
     """A sample of a seed of its own."""
     return reading.make_reading(np.random.default_rng(seed), split=split, difficulty=difficulty, assets=assets)

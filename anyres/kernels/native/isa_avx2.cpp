@@ -79,13 +79,8 @@ struct Isa : Avx2 {
 }  // namespace
 }  // namespace anyres
 
-#include "linear.h"
-// After linear.h, whose functions it uses.
-#include "attention.h"
+#include "isa_end.h"
 namespace anyres {
-namespace {
-constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
-}
 const Kernels *const kAvx2 = &kKernels;
 }
 #else

@@ -6,10 +6,12 @@
 #include <immintrin.h>
 #include <string.h>
 
+#include "vnni.h"
+
 namespace anyres {
 namespace {
 
-struct Isa {
+struct Avx512 {
   using Ints = __m512i;
   using Floats = __m512;
   static constexpr int kTokens = 6;
@@ -50,34 +52,15 @@ struct Isa {
   static ANYRES_INLINE void dot(Ints &sum, Ints codes, Ints columns) {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(columns));
   }
-
-  template <int R, int BITS, int... I>
-  static ANYRES_INLINE void step(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t k, int half,
-                                 Each<I...>) {
-    (dot(sums[I], codes_of<BITS>(codes[I % R], k, half), four(x[I / R] + k + 4 * half)), ...);
-  }
-
-  template <int R, int BITS, class All>
-  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
-                                  All all) {
-    int64_t k = 0;
-    do {
-      step<R, BITS>(sums, codes, x, k, 0, all);
-      step<R, BITS>(sums, codes, x, k, 1, all);
-    } while ((k += 8) < columns);
-  }
 };
+
+using Isa = Vnni<Avx512>;
 
 }  // namespace
 }  // namespace anyres
 
-#include "linear.h"
-// After linear.h, whose functions it uses.
-#include "attention.h"
+#include "isa_end.h"
 namespace anyres {
-namespace {
-constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
-}
 const Kernels *const kAvx512Vnni = &kKernels;
 }
 #else

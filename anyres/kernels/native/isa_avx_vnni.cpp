@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "avx2.h"
+#include "vnni.h"
 
 namespace anyres {
 namespace {
 
-struct Isa : Avx2 {
+struct AvxVnni : Avx2 {
   static constexpr int kTokens = 6;
   static constexpr bool kCentred = false;
   static constexpr int kTiles = 1, kTilesOfOne = 4;
@@ -20,34 +21,15 @@ struct Isa : Avx2 {
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.low) : "x"(codes.low), "x"(columns));
     __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum.high) : "x"(codes.high), "x"(columns));
   }
-
-  template <int R, int BITS, int... I>
-  static ANYRES_INLINE void step(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t k, int half,
-                                 Each<I...>) {
-    (dot(sums[I], codes_of<BITS>(codes[I % R], k, half), four(x[I / R] + k + 4 * half)), ...);
-  }
-
-  template <int R, int BITS, class All>
-  static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
-                                  All all) {
-    int64_t k = 0;
-    do {
-      step<R, BITS>(sums, codes, x, k, 0, all);
-      step<R, BITS>(sums, codes, x, k, 1, all);
-    } while ((k += 8) < columns);
-  }
 };
+
+using Isa = Vnni<AvxVnni>;
 
 }  // namespace
 }  // namespace anyres
 
-#include "linear.h"
-// After linear.h, whose functions it uses.
-#include "attention.h"
+#include "isa_end.h"
 namespace anyres {
-namespace {
-constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
-}
 const Kernels *const kAvxVnni = &kKernels;
 }
 #else

@@ -99,13 +99,8 @@ struct Isa {
 }  // namespace
 }  // namespace anyres
 
-#include "linear.h"
-// After linear.h, whose functions it uses.
-#include "attention.h"
+#include "isa_end.h"
 namespace anyres {
-namespace {
-constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
-}
 const Kernels *const kNeonDot = &kKernels;
 }
 #else

@@ -1,9 +1,10 @@
-// A linear layer for one instruction set. Each isa_*.cpp defines `struct Isa` and then includes this: everything here is
+// A linear layer for one instruction set. Each isa_*.cpp defines `Isa` and then includes isa_end.h: everything here is
 // in an unnamed namespace, so that no function compiled for one processor can be linked in place of another's.
 //
 // Isa has the types Ints and Floats (16 lanes each: the rows of a tile), kTokens (tokens of one pass at most),
-// kTiles (tiles of one pass), kTilesOfOne (the same where there is one token), kCentred (8-bit codes are taken minus 128, so 128 times the activations' sum is
-// added), and the functions used below. `group` adds the products of one group to the whole-number sums.
+// kTiles (tiles of one pass), kTilesOfOne (the same where there is one token), kCentred (8-bit codes are taken minus 128,
+// so 128 times the activations' sum is added), and the functions used below. `group` adds the products of one group to
+// the whole-number sums.
 #include <string.h>
 
 #include "plan.h"

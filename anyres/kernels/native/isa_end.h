@@ -1,0 +1,12 @@
+// What every isa_*.cpp ends with: the kernels of its `Isa`, in an unnamed namespace, as `kKernels`.
+#include "linear.h"
+// After linear.h, whose functions it uses.
+#include "attention.h"
+
+namespace anyres {
+namespace {
+
+constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+
+}  // namespace
+}  // namespace anyres
