@@ -1,6 +1,8 @@
 """What the processor hands to the model: token ids, their positions, and the pictures and clips between them."""
 
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -35,6 +37,14 @@ class VisualInput:
     frame_times_s: tuple[float, ...] = ()
     note: str = ""
 
+    @cached_property
+    def content_key(self) -> bytes:
+        """32 bytes, a SHA-256: equal keys mean equal input of the vision encoder, whatever file or address it is from.
+
+        Over kind, grid, and shape, dtype and values of the pixels and of their table, or of the visual tokens.
+        """
+        return _content_key(self)
+
     def patches(self, start: int = 0, stop: int | None = None) -> Tensor:
         """float32 [n, X], normalised: rows `start` to `stop` of `pixels_PX`, to its end without a `stop`.
 
@@ -63,6 +73,11 @@ class EncodedImage(VisualInput):
 
     encoder: str = ""
 
+    @cached_property
+    def content_key(self) -> bytes:
+        """That of the visual tokens and of the encoder that made them."""
+        return hashlib.sha256(b"encoded by " + self.encoder.encode() + _content_key(self)).digest()
+
 
 @dataclass(frozen=True)
 class ModelInput:
@@ -76,6 +91,22 @@ class ModelInput:
     positions_3T: Tensor
     rope_delta: int
     visuals: tuple[VisualInput, ...] = ()
+
+
+def _content_key(visual: VisualInput) -> bytes:
+    digest = hashlib.sha256(f"{visual.kind} {visual.grid_thw}".encode())
+    for values in (visual.pixels_PX, visual.normalise_CV, visual.visual_MD):
+        _add_values(digest, values)
+    return digest.digest()
+
+
+def _add_values(digest: "hashlib._Hash", values: Tensor | None) -> None:
+    """The header says where the values end, so no two lists of tensors give the same bytes."""
+    if values is None:
+        digest.update(b"none")
+        return
+    digest.update(f"{values.dtype} {tuple(values.shape)}".encode())
+    digest.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().data)
 
 
 def _looked_up(pixels_PX: Tensor, table_CV: Tensor) -> Tensor:
