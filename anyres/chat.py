@@ -129,12 +129,18 @@ class GenerationOptions:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of the prompt by kind, and of the answer."""
+    """Tokens of the prompt by kind, and of the answer.
+
+    Of the prompt, `cached_tokens` were read from the KV cache and not computed, and `cached_visual_tokens` came from
+    the vision cache (those of a picture inside `cached_tokens` are not looked up there and count in the first alone).
+    """
 
     text_tokens: int = 0
     image_tokens: int = 0
     video_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cached_visual_tokens: int = 0
 
     @property
     def prompt_tokens(self) -> int:
@@ -143,12 +149,21 @@ class Usage:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds spent, by stage."""
+    """Seconds spent, by stage; `wait_s` for a turn behind other requests.
+
+    >>> Timings(prepare_s=0.25, encode_s=1.0, prefill_s=0.5, decode_s=9.0).first_token_s
+    1.75
+    """
 
     prepare_s: float = 0.0
     encode_s: float = 0.0
     prefill_s: float = 0.0
     decode_s: float = 0.0
+    wait_s: float = 0.0
+
+    @property
+    def first_token_s(self) -> float:
+        return self.prepare_s + self.wait_s + self.encode_s + self.prefill_s
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyres import errors
-from anyres.chat import Answer, AnswerStream, GenerationOptions, ImagePart, Message, Piece, TextPart, Usage
+from anyres.chat import Answer, AnswerStream, GenerationOptions, ImagePart, Message, Piece, TextPart, Timings, Usage
 from anyres.errors import AnyresError, OptionError
 
 
@@ -18,6 +18,11 @@ def test_a_string_is_one_text_part() -> None:
 def test_parts_keep_their_order() -> None:
     parts = [TextPart("a"), ImagePart("x.png"), TextPart("b")]
     assert Message("user", parts).parts == tuple(parts)
+
+
+def test_what_is_spent_before_the_first_token() -> None:
+    """Generating is not part of it; waiting for other requests is."""
+    assert Timings(1, 2, 4, decode_s=8, wait_s=16).first_token_s == 23
 
 
 def test_prompt_tokens_are_the_sum_of_their_kinds() -> None:
@@ -71,6 +76,8 @@ WRONG_OPTIONS: list[tuple[str, object]] = [
     ("stop", ("",)),
     ("stop", "text"),
     ("logprobs", 21),
+    ("logit_bias", [1, 2]),
+    ("logit_bias", {-1: 1.0}.keys()),
 ]
 
 
@@ -80,6 +87,24 @@ def test_wrong_options_are_named(name: str, value: object) -> None:
         GenerationOptions(**{name: value})
     assert caught.value.item == name
     assert repr(value) in caught.value.seen
+
+
+@pytest.mark.parametrize(
+    ("biases", "item"),
+    [
+        ({-1: 1.0}, "logit_bias"),
+        ({"5": 1.0}, "logit_bias"),
+        ({None: 1.0}, "logit_bias"),
+        ({5: None}, "logit_bias"),
+        ({5: 101}, "logit_bias[5]"),
+        ({5: float("nan")}, "logit_bias[5]"),
+        (dict.fromkeys(range(1025), 1.0), "logit_bias"),
+    ],
+)
+def test_wrong_biases_are_named(biases: dict[object, object], item: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        GenerationOptions(logit_bias=biases)  # type: ignore[arg-type]
+    assert caught.value.item == item
 
 
 @given(st.floats(0, 100), st.floats(0, 1), st.integers(0, 10**9), st.integers(1, 10**9))

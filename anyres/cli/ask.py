@@ -238,15 +238,18 @@ def summary(answer: Answer) -> str:
     >>> from anyres.chat import Timings, Usage
     >>> summary(Answer("hi", "stop", Usage(20, 64, 0, 9), Timings(0.1, 0.2, 0.2, 0.5)))
     '64 image + 20 text tokens, 0.5 s until the first word, 16 tokens/s'
+    >>> summary(Answer("hi", "stop", Usage(20, 64, 0, 1, cached_tokens=70), Timings()))
+    '64 image + 20 text tokens (70 known from before), 0.0 s until the first word'
     """
     usage, timings = answer.usage, answer.timings
     kinds = (("image", usage.image_tokens), ("video", usage.video_tokens), ("text", usage.text_tokens))
     seen = " + ".join(f"{count:,} {kind}" for kind, count in kinds if count)
-    first_s = timings.prepare_s + timings.encode_s + timings.prefill_s
+    known = usage.cached_tokens + usage.cached_visual_tokens
+    before = f" ({known:,} known from before)" if known else ""
     steps = usage.completion_tokens - 1  # the first token comes out of the prefill
     speed = f", {steps / timings.decode_s:.0f} tokens/s" if steps > 0 and timings.decode_s > 0 else ""
     cut = ", cut off at the limit (--max-tokens)" if answer.finish_reason == "length" else ""
-    return f"{seen} tokens, {first_s:.1f} s until the first word{speed}{cut}"
+    return f"{seen} tokens{before}, {timings.first_token_s:.1f} s until the first word{speed}{cut}"
 
 
 def _as_dict(answer: Answer, model: str) -> dict[str, Any]:

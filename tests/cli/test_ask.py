@@ -93,7 +93,7 @@ def test_json_and_stream_say_the_same(run: Run, checkpoint: Path, photo: Path) -
     assert streamed.stdout == escape(whole["text"]) + "\n"
     assert whole["finish_reason"] in ("stop", "length")
     assert whole["usage"]["completion_tokens"] <= 6
-    assert set(whole["timings"]) == {"prepare_s", "encode_s", "prefill_s", "decode_s"}
+    assert set(whole["timings"]) == {"prepare_s", "encode_s", "prefill_s", "decode_s", "wait_s"}
     assert whole["model"] == str(checkpoint)
 
 
