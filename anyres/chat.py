@@ -1,7 +1,7 @@
 """What users write and get back: messages with text, pictures and clips in, an answer out."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -23,6 +23,7 @@ __all__ = [
     "VideoPart",
 ]
 
+MOST_BIASES = 1024
 PixelLimit = int | Literal["checkpoint"] | None
 
 
@@ -97,7 +98,8 @@ class GenerationOptions:
 
     Penalties follow transformers and OpenAI: `repetition_penalty` divides positive logits of ids seen in prompt and
     answer; `presence_penalty` and `frequency_penalty` (-2..2) count ids of the answer only. `logprobs` asks for that
-    many alternatives beside each chosen token (0: the chosen one alone).
+    many alternatives beside each chosen token (0: the chosen one alone). `logit_bias` maps token ids to what is added
+    to their logits (-100..100, at most 1,024 of them), before the penalties; ids must be of the model's vocabulary.
     """
 
     max_tokens: int | None = None
@@ -111,6 +113,7 @@ class GenerationOptions:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
+    logit_bias: Mapping[int, float] | None = None
 
     def __post_init__(self) -> None:
         _require("max_tokens", self.max_tokens, 1, math.inf, whole=True)
@@ -125,6 +128,7 @@ class GenerationOptions:
         _require("logprobs", self.logprobs, 0, 20, whole=True)
         if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
             raise OptionError("stop", repr(self.stop), "a tuple of strings that are not empty")
+        _require_bias(self.logit_bias)
 
 
 @dataclass(frozen=True)
@@ -240,3 +244,16 @@ def _require(name: str, value: float | None, low: float, high: float, *, whole: 
         kind = "a whole number" if whole else "a number"
         span = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
         raise OptionError(name, repr(value), f"{kind} {span}")
+
+
+def _require_bias(biases: Mapping[int, float] | None) -> None:
+    if biases is None:
+        return
+    if not isinstance(biases, Mapping) or len(biases) > MOST_BIASES:
+        seen = f"{len(biases)} entries" if isinstance(biases, Mapping) else repr(biases)
+        raise OptionError("logit_bias", seen, f"at most {MOST_BIASES} token ids, each with a number from -100 to 100")
+    for token_id, bias in biases.items():
+        if token_id is None or bias is None:
+            raise OptionError("logit_bias", f"{token_id}: {bias}", "token ids, each with a number from -100 to 100")
+        _require("logit_bias", token_id, 0, math.inf, whole=True)
+        _require(f"logit_bias[{token_id}]", bias, -100.0, 100.0)

@@ -67,6 +67,7 @@ class GenerationDefaults:
             frequency_penalty=options.frequency_penalty,
             seed=options.seed,
             logprobs=options.logprobs,
+            logit_bias=tuple((options.logit_bias or {}).items()),
         )
         return chosen if named or self.do_sample else replace(chosen, temperature=0.0)
 
