@@ -1,0 +1,330 @@
+"""A folder of values that were costly to make: bounded in bytes, shared by processes, never believed without a check.
+
+    <folder>/limit               a number of bytes, where `anyres cache --limit` has set one
+    <folder>/<64 digits>.<kind>  an entry: header, value, SHA-256 of both
+    <folder>/*.tmp               an entry on its way, locked by who writes it
+
+An entry appears under its name only when it is whole and on the disk. What is cut short, edited, renamed, of another
+version or unreadable counts as not there and is deleted. Where the disk is full or read-only nothing is kept, which is
+said once in the log. Times of files only tell which entry was used last; a clock that jumps spoils nothing.
+"""
+
+import hashlib
+import logging
+import os
+import stat
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from anyres.errors import OptionError
+
+if sys.platform != "win32":  # where an open file cannot be deleted in the first place
+    import fcntl
+
+__all__ = ["DEFAULT_BYTES", "CacheStats", "DiskCache", "cache_folder", "open_cache"]
+
+logger = logging.getLogger(__name__)
+
+Buffer = bytes | bytearray | memoryview
+
+DEFAULT_BYTES = 4 * 2**30
+OFF = ("off", "0", "no", "false")
+ON = ("on", "1", "yes", "true")
+
+_MAGIC = b"anyres\r\n"
+_VERSION = 1
+_HEADER = struct.Struct("<8sI32sQ12x")  # 64 bytes, so that a value's numbers lie where processors like them
+_TRAILER = hashlib.sha256().digest_size
+_PIECE = 2**24
+_ATTEMPTS = 3
+_LATEST_NS = 2**62  # the year 2116: a file of a later one had its time set by hand, and counts as the oldest
+
+
+class CacheStats(NamedTuple):
+    """What was asked of a cache since it was opened. `rebuilt` entries were damaged, `failed` ones not written."""
+
+    hits: int = 0
+    misses: int = 0
+    written: int = 0
+    rebuilt: int = 0
+    evicted: int = 0
+    failed: int = 0
+
+
+class Entry(NamedTuple):
+    """A file of the folder. `used_ns` orders entries by their last use."""
+
+    path: Path
+    bytes: int
+    used_ns: int
+
+    @property
+    def kind(self) -> str:
+        return self.path.suffix[1:]
+
+
+class DiskCache:
+    """Values by kind and key. `max_bytes=None` takes the folder's own limit; `clock_ns` is the wall clock.
+
+    Several threads and processes may use one folder.
+    """
+
+    def __init__(
+        self, folder: Path, *, max_bytes: int | None = None, clock_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self.folder = folder
+        self.max_bytes = read_limit(folder) if max_bytes is None else max_bytes
+        self._clock_ns = clock_ns
+        self._last_ns: int | None = None
+        self._stats = CacheStats()
+        self._warned = False
+        self._lock = Lock()
+
+    @property
+    def stats(self) -> CacheStats:
+        return self._stats
+
+    def get(self, kind: str, key: bytes) -> memoryview | None:
+        """The value, in memory of its own; None where there is none that can be trusted."""
+        path = self._path(kind, key)
+        try:
+            value = _read(path, _identity(kind, key), self.max_bytes)
+        except (FileNotFoundError, NotADirectoryError):
+            self._count(misses=1)
+            return None
+        except (OSError, _DamagedError) as error:
+            logger.debug("%s: %s; it is made again", path.name, error)
+            with suppress(OSError):
+                path.unlink()
+            self._count(misses=1, rebuilt=1)
+            return None
+        with suppress(OSError):  # a read-only disk
+            self._touch(path)
+        self._count(hits=1)
+        return value
+
+    def put(self, kind: str, key: bytes, value: Sequence[Buffer]) -> bool:
+        """Keeps a value, given in pieces, and makes room for it; False where it is not kept. Never raises OSError."""
+        pieces = [memoryview(piece).cast("B") for piece in value]
+        size = _HEADER.size + sum(map(len, pieces)) + _TRAILER
+        if size > self.max_bytes:
+            return False
+        try:
+            self._write(self._path(kind, key), _identity(kind, key), pieces, size)
+        except OSError as error:
+            self._warn(error)
+            self._count(failed=1)
+            return False
+        self._count(written=1)
+        return True
+
+    def entries(self) -> list[Entry]:
+        """What the folder holds, the longest unused first."""
+        found = [Entry(path, status.st_size, _used_ns(status)) for path, status in self._files() if _is_entry(path)]
+        return sorted(found, key=lambda entry: (entry.used_ns, entry.path.name))
+
+    def clear(self, kind: str | None = None) -> int:
+        """Deletes all entries, or those of a kind; the bytes that were freed."""
+        return sum(self._delete(entry) for entry in self.entries() if kind in (None, entry.kind))
+
+    def set_limit(self, max_bytes: int) -> None:
+        """Bounds the folder from now on, for every process that opens it; OptionError where that cannot be written."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _limit_file(self.folder).write_text(f"{max_bytes}\n")
+        except OSError as error:
+            raise OptionError(
+                str(self.folder), f"cannot be written ({error.strerror})", "a folder of your own"
+            ) from None
+        self.max_bytes = max_bytes
+        self._make_room(0)
+
+    def _path(self, kind: str, key: bytes) -> Path:
+        return self.folder / f"{_identity(kind, key).hex()}.{kind}"
+
+    def _write(self, path: Path, identity: bytes, pieces: Sequence[memoryview], size: int) -> None:
+        self._make_room(size)
+        header = _HEADER.pack(_MAGIC, _VERSION, identity, sum(map(len, pieces)))
+        for attempt in range(1, _ATTEMPTS + 1):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(8).hex()}.tmp")
+            try:
+                _write_file(temporary, header, pieces)
+                self._touch(temporary)
+                temporary.replace(path)
+            except FileNotFoundError:  # somebody cleared the folder meanwhile
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
+            finally:
+                with suppress(OSError):
+                    temporary.unlink()
+
+    def _make_room(self, size: int) -> None:
+        """Deletes the longest unused entries, and what writers that died have left."""
+        entries = self.entries()
+        self._sweep()
+        total = size + sum(entry.bytes for entry in entries)
+        for entry in entries:
+            if total <= self.max_bytes:
+                return
+            total -= entry.bytes
+            self._delete(entry)
+            self._count(evicted=1)
+
+    def _sweep(self) -> None:
+        for path, _ in self._files():
+            if path.suffix == ".tmp" and _is_abandoned(path):
+                with suppress(OSError):
+                    path.unlink()
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        try:
+            paths = list(self.folder.iterdir())
+        except OSError:
+            return
+        for path in paths:
+            with suppress(OSError):  # deleted by another process
+                status = path.lstat()
+                if stat.S_ISREG(status.st_mode):
+                    yield path, status
+
+    def _delete(self, entry: Entry) -> int:
+        try:
+            entry.path.unlink()
+        except OSError:
+            return 0
+        return entry.bytes
+
+    def _touch(self, path: Path) -> None:
+        """Its last use is now: later than every other so far, and the time of day where the clock agrees."""
+        with self._lock:
+            if self._last_ns is None:
+                self._last_ns = max((entry.used_ns for entry in self.entries()), default=0)
+            self._last_ns = min(max(self._clock_ns(), self._last_ns + 1), _LATEST_NS - 1)
+            os.utime(path, ns=(self._last_ns, self._last_ns))
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            self._stats = self._stats._replace(
+                **{name: getattr(self._stats, name) + number for name, number in more.items()}
+            )
+
+    def _warn(self, error: OSError) -> None:
+        level = logging.DEBUG if self._warned else logging.WARNING
+        self._warned = True
+        logger.log(level, "%s: nothing can be kept there (%s); going on without", self.folder, error.strerror or error)
+
+
+def cache_folder() -> Path:
+    """Where caches belong on this system: $XDG_CACHE_HOME or ~/.cache, ~/Library/Caches, %LOCALAPPDATA%."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "anyres" / "cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "anyres"
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if Path(root).is_absolute() else Path.home() / ".cache") / "anyres"
+
+
+def open_cache(wanted: "bool | str | Path | DiskCache | None" = None, *, otherwise: bool = False) -> DiskCache | None:
+    """The cache that is asked for: an open one, a folder, True (the system's place), False (none).
+
+    None leaves it to the environment variable ANYRES_CACHE, which holds a folder, `on` or `off`, and without it to
+    `otherwise`.
+    """
+    chosen = wanted if wanted is not None else os.environ.get("ANYRES_CACHE", "").strip() or otherwise
+    if isinstance(chosen, DiskCache):
+        return chosen
+    if isinstance(chosen, str) and chosen.lower() in OFF + ON:
+        chosen = chosen.lower() in ON
+    if isinstance(chosen, bool):
+        return DiskCache(cache_folder()) if chosen else None
+    return DiskCache(Path(chosen).expanduser())
+
+
+def read_limit(folder: Path) -> int:
+    """The folder's limit in bytes; 4 GiB where none was set, or what was set cannot be read."""
+    try:
+        return max(0, int(_limit_file(folder).read_text()[:32]))
+    except (OSError, ValueError):
+        return DEFAULT_BYTES
+
+
+def _limit_file(folder: Path) -> Path:
+    return folder / "limit"
+
+
+def _identity(kind: str, key: bytes) -> bytes:
+    """What a file is named by, and holds, so that one that was renamed is not taken for another."""
+    return hashlib.sha256(f"{kind} {len(key)} ".encode() + key).digest()
+
+
+class _DamagedError(Exception):
+    """A file is not a whole entry of this version."""
+
+
+def _read(path: Path, identity: bytes, max_bytes: int) -> memoryview:
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        status = os.fstat(file.fileno())
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode) or not _HEADER.size + _TRAILER <= size <= max_bytes:
+            raise _DamagedError("not an entry")
+        whole = memoryview(bytearray(size))
+        filled = 0
+        while filled < size and (count := file.readinto(whole[filled : filled + _PIECE])):
+            filled += count
+    magic, version, named, length = _HEADER.unpack_from(whole)
+    if (magic, version, named, length) != (_MAGIC, _VERSION, identity, size - _HEADER.size - _TRAILER):
+        raise _DamagedError("of another version, cut short or renamed")
+    if filled < size or hashlib.sha256(whole[:-_TRAILER]).digest() != whole[-_TRAILER:]:
+        raise _DamagedError("its checksum is another one")
+    return whole[_HEADER.size : -_TRAILER]
+
+
+def _write_file(path: Path, header: bytes, pieces: Sequence[memoryview]) -> None:
+    """A new file with header, pieces and their checksum, locked while it is written, and on the disk afterwards."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        if sys.platform != "win32":
+            fcntl.flock(file, fcntl.LOCK_EX)
+        digest = hashlib.sha256()
+        for piece in (memoryview(header), *pieces):
+            digest.update(piece)
+            _write_piece(file, piece)
+        _write_piece(file, memoryview(digest.digest()))
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _write_piece(file: int, piece: memoryview) -> None:
+    while piece:
+        piece = piece[os.write(file, piece[:_PIECE]) :]
+
+
+def _is_abandoned(path: Path) -> bool:
+    """Nobody holds its lock."""
+    if sys.platform == "win32":
+        return True
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_entry(path: Path) -> bool:
+    return len(path.stem) == 2 * _TRAILER and path.suffix not in ("", ".tmp")
+
+
+def _used_ns(status: os.stat_result) -> int:
+    return status.st_mtime_ns if 0 <= status.st_mtime_ns < _LATEST_NS else 0
