@@ -1,0 +1,392 @@
+"""Schedules at random over a cache that is made of lists: whatever happens, every answer sees its own prompt."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anyres.engine.blocks import BlockManager
+from anyres.engine.scheduler import PRIORITY_STEP, Item, Job, Limits, Plan, Scheduler
+
+SIZE = 4  # tokens a block
+
+
+@dataclass(eq=False)
+class Asked:
+    """One request: its ids, of which items take runs, and what its answer will be."""
+
+    ids: list[int]
+    answer: list[int]
+    items: tuple[Item, ...] = ()
+    priority: int = 0
+    width: int = 1
+    said: int = 0  # tokens of the answer that were made
+    job: Job = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prompt = len(self.ids)
+        self.whole = self.ids + self.answer
+        limit = len(self.whole)
+        self.job = Job(self.prompt, limit, self.name_of, self.items, self.priority, self.width)
+
+    def name_of(self, i: int) -> bytes:
+        assert (i + 1) * SIZE <= self.prompt + self.said, "only known tokens are named"
+        return hashlib.sha256(repr(self.whole[: (i + 1) * SIZE]).encode()).digest()
+
+
+class Simulation:
+    """Runs plans on a cache of lists and holds every promise of the scheduler against it."""
+
+    def __init__(self, blocks: int, limits: Limits | None = None, idle: int | None = None) -> None:
+        self.manager = BlockManager(blocks, idle=idle)
+        self.seen_before: set[bytes] = set()
+        self.scheduler = Scheduler(
+            self.manager, block_size=SIZE, limits=limits, is_seen=lambda key: key in self.seen_before
+        )
+        self.cache: dict[int, list[int | None]] = {}
+        self.encoded: Counter[bytes] = Counter()
+        self.live: dict[Job, Asked] = {}
+        self.ended: list[Asked] = []
+        self.tokens_run = 0
+
+    def add(self, asked: Asked) -> Asked:
+        self.scheduler.add(asked.job)
+        self.live[asked.job] = asked
+        return asked
+
+    def step(self) -> Plan:
+        plan = self.scheduler.plan()
+        self.check_budgets(plan)
+        for source, target in plan.copies:
+            self.cache[target] = list(self.cache[source])
+        for sight in plan.sights:
+            assert sight.start == self.encoded[sight.item.key], "parts come in order and once"
+            self.encoded[sight.item.key] = sight.stop
+        for span in plan.spans:
+            self.write(self.live[span.job], span.start, span.stop)
+        for span in plan.spans:
+            self.check_seen(self.live[span.job], span.start, span.stop)
+            self.scheduler.advance(span)
+        for span in plan.spans:
+            self.answer(self.live[span.job])
+        for key in self.scheduler.forget_unwanted():
+            self.encoded.pop(key, None)
+        self.check_blocks()
+        return plan
+
+    def write(self, asked: Asked, start: int, stop: int) -> None:
+        assert start == asked.job.computed
+        for place in range(start, stop):
+            block = asked.job.table[place // SIZE]
+            assert not self.manager.is_shared(block), "nobody writes where another reads"
+            self.cache.setdefault(block, [None] * SIZE)[place % SIZE] = asked.whole[place]
+
+    def check_seen(self, asked: Asked, start: int, stop: int) -> None:
+        """The pass has read the right tokens, and none of an item before the whole of it was encoded."""
+        found = [self.cache[asked.job.table[place // SIZE]][place % SIZE] for place in range(stop)]
+        assert found == asked.whole[:stop]
+        self.tokens_run += stop - start
+        for item in asked.items:
+            if item.start < stop and item.stop > start:
+                assert self.encoded[item.key] == item.parts or item.key in self.seen_before
+
+    def answer(self, asked: Asked) -> None:
+        job = asked.job
+        if job.computed < job.tokens:
+            return
+        while job.width > 1:
+            other = Asked(asked.ids, [*asked.answer[:-1], -job.width], asked.items, asked.priority)
+            self.scheduler.fork(job, other.job)
+            self.live[other.job] = other
+            self.say(other)
+        self.say(asked)
+
+    def say(self, asked: Asked) -> None:
+        asked.said += 1
+        if asked.said == len(asked.answer):
+            self.end(asked)
+        else:
+            self.scheduler.extend(asked.job)
+
+    def end(self, asked: Asked) -> None:
+        self.scheduler.drop(asked.job)
+        del self.live[asked.job]
+        self.ended.append(asked)
+
+    def check_budgets(self, plan: Plan) -> None:
+        limits = self.scheduler.limits
+        assert plan.spans or plan.sights or not self.live, "something gets on in every step"
+        assert len({span.job for span in plan.spans}) == len(plan.spans)
+        answering = sum(span.stop == span.job.tokens and span.stop - span.start == 1 for span in plan.spans)
+        reading = sum(span.stop - span.start for span in plan.spans) - answering
+        assert reading <= limits.step_tokens
+        patches = sum((sight.stop - sight.start) * sight.item.patches for sight in plan.sights)
+        one = len(plan.sights) == 1 and plan.sights[0].stop - plan.sights[0].start == 1
+        assert patches <= limits.step_patches or one
+        assert sum(job.width for job in self.scheduler.running) <= limits.running
+
+    def check_blocks(self) -> None:
+        held = Counter(block for job in self.scheduler.running for block in job.table)
+        assert self.manager.available == self.manager.blocks - len(held)
+        assert all(self.manager.is_shared(block) == (count > 1) for block, count in held.items())
+        assert not any(job.table for job in self.scheduler.waiting)
+        assert set(self.live) == {*self.scheduler.running, *self.scheduler.waiting}
+
+    def run(self, steps: int = 5000) -> int:
+        for number in range(steps):
+            if not self.live:
+                return number
+            self.step()
+        raise AssertionError(f"{len(self.live)} requests never ended")
+
+
+def text(length: int, answer: int = 1, *, first: int = 0, priority: int = 0, width: int = 1) -> Asked:
+    return Asked([first + i for i in range(length)], [1000 + i for i in range(answer)], (), priority, width)
+
+
+def pictured(before: int, tokens: int, after: int, key: bytes, *, parts: int = 1, patches: int = 8) -> Asked:
+    ids = [*range(before), *([-1] * tokens), *range(after)]
+    return Asked(ids, [1, 2], (Item(key, before, before + tokens, parts, patches),))
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Asked:
+    """Few different ids, so that prompts often begin alike, and often with the same picture."""
+    ids: list[int] = []
+    items: list[Item] = []
+    for _ in range(draw(st.integers(0, 2))):
+        ids += draw(st.lists(st.integers(0, 1), max_size=6))
+        kind = draw(st.integers(0, 2))
+        tokens = 3 + 4 * kind
+        items.append(Item(bytes([kind]), len(ids), len(ids) + tokens, 1 + kind, 5))
+        ids += [-1 - kind] * tokens
+    ids += draw(st.lists(st.integers(0, 1), min_size=1, max_size=14))
+    answer = draw(st.lists(st.integers(0, 1), min_size=1, max_size=12))
+    return Asked(ids, answer, tuple(items), draw(st.integers(-1, 1)), draw(st.sampled_from([1, 1, 1, 3])))
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    data=st.data(),
+    blocks=st.integers(13, 40),
+    idle=st.none() | st.integers(0, 6),
+    limits=st.builds(
+        Limits,
+        running=st.integers(3, 8),
+        step_tokens=st.integers(1, 30),
+        step_patches=st.integers(1, 20),
+        busy_step_tokens=st.integers(1, 1),
+        busy_step_patches=st.integers(1, 1),
+    ),
+)
+def test_random_schedules(data: st.DataObject, blocks: int, idle: int | None, limits: Limits) -> None:
+    """Requests arrive and are given up at any time: no block is lost or written by two, every other one ends."""
+    simulation = Simulation(blocks, limits, idle)
+    coming = data.draw(st.lists(requests(), min_size=1, max_size=8))
+    wanted = sum(one.width for one in coming)
+    given_up = 0
+    for one in coming:
+        simulation.add(one)
+        for _ in range(data.draw(st.integers(0, 3))):
+            simulation.step()
+        if simulation.live and data.draw(st.integers(0, 5)) == 0:
+            gone = simulation.live.pop(data.draw(st.sampled_from(sorted(simulation.live, key=lambda job: job.rank))))
+            given_up += gone.job.width
+            simulation.scheduler.drop(gone.job)
+            simulation.check_blocks()
+    simulation.run()
+    assert len(simulation.ended) == wanted - given_up
+    assert simulation.manager.available == blocks
+    assert simulation.step() == Plan()
+
+
+def test_a_prompt_is_read_in_pieces_and_answered() -> None:
+    simulation = Simulation(20, Limits(step_tokens=6))
+    asked = simulation.add(text(15, 3))
+    spans = [simulation.step().spans for _ in range(5)]
+    assert [(span.start, span.stop) for (span,) in spans] == [(0, 6), (6, 12), (12, 15), (15, 16), (16, 17)]
+    assert simulation.ended == [asked]
+
+
+def test_answers_go_on_beside_a_long_prompt() -> None:
+    simulation = Simulation(99, Limits(step_tokens=50, busy_step_tokens=4))
+    simulation.add(text(5, 9))
+    simulation.step()
+    simulation.add(text(20, 1, first=500))
+    for _ in range(5):
+        answer, piece = simulation.step().spans
+        assert (answer.stop - answer.start, piece.stop - piece.start) == (1, 4)
+
+
+def test_the_same_beginning_is_read_once() -> None:
+    """17 tokens the same: four blocks are shared, the last token of a prompt is always read."""
+    simulation = Simulation(40)
+    simulation.add(text(17))
+    simulation.run()
+    assert simulation.tokens_run == 17
+    again, longer = simulation.add(text(17)), simulation.add(text(30))
+    simulation.step()
+    assert (again.job.reused, longer.job.reused) == (0, 0), "given back"
+    assert simulation.tokens_run == 17 + 1 + 14
+    short = simulation.add(text(16))
+    simulation.run()
+    assert short in simulation.ended
+    assert simulation.tokens_run == 32 + 4
+
+
+def test_two_that_arrive_together_read_their_beginning_once() -> None:
+    """The second waits while the first reads what both begin with, and no longer."""
+    simulation = Simulation(40, Limits(step_tokens=4))
+    first, second = simulation.add(text(20, 5)), simulation.add(Asked([*range(12), 99, 98], [1]))
+    other = simulation.add(text(3, first=700))
+    steps = [{span.job for span in simulation.step().spans} for _ in range(4)]
+    assert steps[0] == steps[1] == steps[2] == {first.job}
+    assert second.job.reused == 12
+    simulation.run()
+    assert other in simulation.ended
+    assert simulation.tokens_run == (20 + 4) + 2 + 3
+
+
+def test_the_second_reads_by_itself_when_the_first_is_given_up() -> None:
+    simulation = Simulation(40, Limits(step_tokens=4))
+    first, second = simulation.add(text(20)), simulation.add(text(20))
+    simulation.step()
+    simulation.scheduler.drop(first.job)
+    del simulation.live[first.job]
+    simulation.run()
+    assert simulation.ended == [second]
+    assert simulation.tokens_run == 20
+
+
+def test_no_token_of_a_picture_is_read_before_all_of_it_is_encoded() -> None:
+    simulation = Simulation(40, Limits(step_patches=16))
+    simulation.add(pictured(3, 10, 4, b"clip", parts=5, patches=8))
+    plans = [simulation.step() for _ in range(3)]
+    assert [(plan.sights[0].start, plan.sights[0].stop) for plan in plans] == [(0, 2), (2, 4), (4, 5)]
+    assert [[(span.start, span.stop) for span in plan.spans] for plan in plans] == [[(0, 3)], [], [(3, 17)]]
+
+
+def test_pictures_of_several_requests_are_encoded_together_and_once() -> None:
+    simulation = Simulation(99, Limits(step_patches=32))
+    for first, key in enumerate((b"a", b"b", b"a", b"c")):
+        one = pictured(3, 6, 2, key, parts=2, patches=8)
+        one.ids[0] = one.whole[0] = first
+        simulation.add(one)
+    sights = simulation.step().sights
+    assert [(sight.item.key, sight.start, sight.stop) for sight in sights] == [(b"a", 0, 2), (b"b", 0, 2)]
+    assert [sight.item.key for sight in simulation.step().sights] == [b"c"]
+    simulation.run()
+
+
+def test_a_large_picture_waits_for_no_budget() -> None:
+    simulation = Simulation(40, Limits(step_patches=5))
+    simulation.add(pictured(1, 6, 2, b"large", patches=99))
+    assert simulation.step().sights[0].stop == 1
+
+
+def test_a_picture_that_is_known_is_not_encoded() -> None:
+    """By the vision cache, by the prefix cache, or because it came encoded."""
+    simulation = Simulation(40)
+    simulation.seen_before = {b"known"}
+    simulation.add(pictured(3, 10, 4, b"known"))
+    assert not simulation.step().sights
+    simulation.run()
+    simulation.seen_before = set()
+    simulation.add(pictured(3, 9, 4, b"known"))
+    plan = simulation.step()
+    assert not plan.sights
+    assert plan.spans[0].start == 12, "all of its tokens are in the cache"
+    simulation.run()
+    came = pictured(4, 10, 4, b"encoded", parts=0)
+    simulation.add(came)
+    assert not simulation.step().sights
+
+
+def test_an_answer_that_finds_no_room_stops_the_latest() -> None:
+    """Both fit at first; the second starts again when the first has ended, from what is still known."""
+    simulation = Simulation(6)
+    first, second = simulation.add(text(7, 14)), simulation.add(text(7, 14, first=100))
+    stopped = []
+    while simulation.live:
+        stopped += simulation.step().stopped
+    assert stopped == [second.job]
+    assert simulation.ended == [first, second]
+
+
+def test_answers_of_one_prompt_share_its_blocks() -> None:
+    simulation = Simulation(30)
+    simulation.add(text(10, 4, width=3))
+    simulation.step()
+    tables = [job.table for job in simulation.scheduler.running]
+    assert len(tables) == 3
+    assert tables[0] == tables[1] == tables[2]
+    plan = simulation.step()
+    assert len(plan.copies) == 2, "the last one to write needs no copy"
+    assert len({job.table[2] for job in simulation.scheduler.running}) == 3
+    assert len({tuple(job.table[:2]) for job in simulation.scheduler.running}) == 1
+    simulation.run()
+    assert len(simulation.ended) == 3
+
+
+def test_no_more_run_than_allowed_forked_ones_counted() -> None:
+    simulation = Simulation(99, Limits(running=4))
+    simulation.add(text(10, 4, width=3))
+    simulation.add(text(5, 2, first=300, width=2))
+    assert len(simulation.step().spans) == 1
+    simulation.run()
+    assert len(simulation.ended) == 5
+
+
+def test_a_request_that_matters_more_takes_the_place_of_one_that_does_not() -> None:
+    simulation = Simulation(40, Limits(running=1))
+    low, same = simulation.add(text(8, 6, priority=1)), simulation.add(text(8, 2, first=200, priority=1))
+    simulation.step()
+    high = simulation.add(text(8, 2, first=100))
+    assert simulation.step().stopped == (low.job,)
+    simulation.run()
+    assert simulation.ended == [high, low, same]
+
+
+def test_nobody_starves_behind_requests_that_matter_more() -> None:
+    """One of high priority arrives with every step; the low one is passed by 64 of them and no more."""
+    simulation = Simulation(40, Limits(running=1))
+    low = simulation.add(text(8, 2, priority=1))
+    while low in simulation.live.values():
+        simulation.add(text(8, 2, first=100 * len(simulation.live)))
+        simulation.step()
+    assert len(simulation.ended) <= PRIORITY_STEP + 2
+
+
+def test_a_long_prompt_is_not_passed_by_short_ones_for_ever() -> None:
+    simulation = Simulation(10)
+    simulation.add(text(8, 8))
+    simulation.step()
+    long = simulation.add(text(36, 1, first=100))
+    for number in range(60):
+        simulation.add(text(4, 2, first=1000 + 10 * number))
+        simulation.step()
+    assert len(simulation.ended) > 3
+    assert simulation.ended.index(long) <= 1
+
+
+@pytest.mark.parametrize("wrong", ["too long", "too wide"])
+def test_what_can_never_run_is_not_taken(wrong: str) -> None:
+    simulation = Simulation(4, Limits(running=2))
+    with pytest.raises(AssertionError):
+        simulation.add(text(17) if wrong == "too long" else text(4, width=3))
+
+
+def test_a_job_ends_in_any_state() -> None:
+    simulation = Simulation(10, Limits(running=1))
+    waits: Callable[[], list[Job]] = lambda: simulation.scheduler.waiting  # noqa: E731
+    first, second = simulation.add(text(8, 4)), simulation.add(text(8, 4, first=50))
+    simulation.step()
+    assert waits() == [second.job]
+    for asked in (second, first):
+        simulation.end(asked)
+        simulation.scheduler.drop(asked.job)  # twice does no harm
+    assert simulation.manager.available == 10
