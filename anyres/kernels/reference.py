@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anyres.kernels.packed import PackedWeight, dequantize, unpack
 
-__all__ = ["QuantizedActivations", "attention", "exact_linear", "linear", "quantize_activations"]
+__all__ = ["QuantizedActivations", "attention", "exact_linear", "linear", "paged_attention", "quantize_activations"]
 
 LARGEST = 127
 SMALLEST = 2.0**-100
@@ -94,6 +94,42 @@ def attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Sequence[int
         for q, k, v in packs
     ]
     return torch.cat(outs).to(q_THC.dtype)
+
+
+def paged_attention(
+    q_THC: Tensor,
+    key_blocks_NKSC: Tensor,
+    value_blocks_NKSC: Tensor,
+    tables: Tensor,
+    starts: Tensor,
+    counts: Tensor,
+    *,
+    key_scales_NKS: Tensor | None = None,
+    value_scales_NKS: Tensor | None = None,
+) -> Tensor:
+    """out_THC, as `cpu.paged_attention`: each sequence's blocks are gathered, and its queries attended in float32."""
+    keys_NKSC, values_NKSC = (
+        blocks.float() if scales is None else blocks.float() * scales[..., None]
+        for blocks, scales in ((key_blocks_NKSC, key_scales_NKS), (value_blocks_NKSC, value_scales_NKS))
+    )
+    outs = []
+    spans = zip(tables.long(), starts.tolist(), q_THC.float().split(counts.tolist()), strict=True)
+    for table, start, q_LHC in spans:
+        length = start + len(q_LHC)
+        used = table[: -(-length // keys_NKSC.shape[2])]
+        k_HSC, v_HSC = (
+            x[used]
+            .transpose(1, 2)
+            .flatten(0, 1)[:length]
+            .repeat_interleave(q_LHC.shape[1] // x.shape[1], 1)
+            .transpose(0, 1)
+            for x in (keys_NKSC, values_NKSC)
+        )
+        seen_LS = torch.ones(len(q_LHC), length, dtype=torch.bool).tril(start)
+        outs.append(
+            F.scaled_dot_product_attention(q_LHC.transpose(0, 1), k_HSC, v_HSC, attn_mask=seen_LS).transpose(0, 1)
+        )
+    return torch.cat(outs).to(q_THC.dtype) if outs else q_THC.clone()
 
 
 def _attend_head(q_LC: Tensor, k_LC: Tensor, v_LC: Tensor, causal: bool) -> Tensor:

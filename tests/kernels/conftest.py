@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from anyres.kernels import cpu
+from anyres.kernels import library
 
 
 def pytest_configure() -> None:
     if other := os.environ.get("ANYRES_TEST_KERNELS"):
-        cpu.LIBRARY = Path(other)
+        library.LIBRARY = Path(other)

@@ -16,6 +16,7 @@ import torch
 from anyres.errors import OptionError
 from anyres.kernels import build as building
 from anyres.kernels import cpu
+from anyres.kernels import library as native_library
 from anyres.kernels.packed import pack
 from anyres.kernels.reference import exact_linear
 from tests.kernels.weights import random_parts
@@ -62,7 +63,7 @@ def test_a_compiler_that_fails_leaves_the_old_library(
 def test_without_a_library_it_runs_on_torch_and_says_so_once(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cpu, "LIBRARY", tmp_path / "none.so")
+    monkeypatch.setattr(native_library, "LIBRARY", tmp_path / "none.so")
     packed = pack(*random_parts(20, 64, 2, 4), bits=4)
     x_TK, bias_N = torch.randn(3, 64), torch.randn(20)
     with caplog.at_level(logging.WARNING):
@@ -81,7 +82,7 @@ def test_without_a_library_it_runs_on_torch_and_says_so_once(
 def test_a_library_of_other_sources_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(cpu, "source_hash", lambda: "0123456789abcdef")
+    monkeypatch.setattr(native_library, "source_hash", lambda: "0123456789abcdef")
     with caplog.at_level(logging.WARNING):
         assert cpu.best_isa() is None
     assert "is not of the sources" in caplog.text
@@ -93,7 +94,7 @@ def test_a_library_that_is_none_is_not_used(
 ) -> None:
     broken = tmp_path / "kernels.so"
     broken.write_bytes(b"\x7fELF and no more")
-    monkeypatch.setattr(cpu, "LIBRARY", broken)
+    monkeypatch.setattr(native_library, "LIBRARY", broken)
     with caplog.at_level(logging.WARNING):
         assert cpu.best_isa() is None
     assert "kernels.so" in caplog.text
@@ -135,7 +136,10 @@ def test_the_kernels_under_the_address_and_undefined_behaviour_sanitizers(tmp_pa
         "LD_PRELOAD": runtime,
         "ASAN_OPTIONS": "detect_leaks=0",
     }
-    tests = [str(ROOT / "tests" / "kernels" / name) for name in ("test_cpu.py", "test_attention.py")]
+    tests = [
+        str(ROOT / "tests" / "kernels" / name)
+        for name in ("test_cpu.py", "test_attention.py", "test_paged_attention.py")
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not fork", *tests],
         env=environment,

@@ -9,7 +9,7 @@
 #endif
 
 enum AnyresIsa { ISA_SCALAR = 0, ISA_AVX2 = 1, ISA_AVX_VNNI = 2, ISA_AVX512_VNNI = 3, ISA_NEON_DOT = 4, ISA_COUNT = 5 };
-enum AnyresType { TYPE_FLOAT32 = 0, TYPE_BFLOAT16 = 1, TYPE_FLOAT16 = 2 };
+enum AnyresType { TYPE_FLOAT32 = 0, TYPE_BFLOAT16 = 1, TYPE_FLOAT16 = 2, TYPE_INT8 = 3 };
 
 // packed.py says what lies where. Pointers need no alignment beyond that of their type.
 struct AnyresWeight {
@@ -45,8 +45,28 @@ struct AnyresAttention {
   float scale;
 };
 
-// All return 0, or 1 where scratch memory ran out or the instruction set is not there.
+// Attention over a cache in blocks, in float32. Sequence b holds the next counts[b] rows of q, of which query i sees places
+// 0 to starts[b] + i; place s is place s % block_size of block tables[b][s / block_size]. q and out are [tokens, heads,
+// width], keys and values [blocks, kv_heads, block_size, width], scales of an int8 cache [blocks, kv_heads, block_size].
+struct AnyresPagedAttention {
+  const void *q;
+  void *out;
+  const void *keys, *values;
+  const float *key_scales, *value_scales;  // null where the cache is not int8
+  const int32_t *tables, *starts, *counts;
+  int64_t sequences, tokens, blocks, table_size, table_stride, q_stride, out_stride;
+  int32_t heads, kv_heads, width, block_size;
+  int32_t type;        // of q and out: float32 or bfloat16
+  int32_t cache_type;  // float32, bfloat16 or int8
+  int32_t threads, isa;
+  float scale;
+};
+
+// All return 0, 1 where scratch memory ran out or the instruction set is not there, and 2 where a table of blocks names
+// memory that is not the cache's.
 ANYRES_API int32_t anyres_linear(const struct AnyresLinear *call, const struct AnyresWeight *weight);
 ANYRES_API int32_t anyres_attention(const struct AnyresAttention *call);
+ANYRES_API int32_t anyres_exact_attention(const struct AnyresAttention *call);
+ANYRES_API int32_t anyres_paged_attention(const struct AnyresPagedAttention *call);
 ANYRES_API int32_t anyres_has(int32_t isa);
 ANYRES_API const char *anyres_source();  // what it was built from, so that a stale library is noticed

@@ -9,6 +9,7 @@ namespace anyres {
 namespace {
 
 struct Avx2 {
+  static constexpr int kFloatTokens = 6, kFloatTiles = 1;
   struct Ints {
     __m256i low, high;
   };
@@ -47,6 +48,41 @@ struct Avx2 {
     }
     const __m128i *at = reinterpret_cast<const __m128i *>(static_cast<const char *>(values) + 2 * index);
     return {_mm256_cvtph_ps(_mm_loadu_si128(at)), _mm256_cvtph_ps(_mm_loadu_si128(at + 1))};
+  }
+
+  static Floats load_bfloat16(const char *at) {
+    const __m128i *halves = reinterpret_cast<const __m128i *>(at);
+    const __m256i low = _mm256_cvtepu16_epi32(_mm_loadu_si128(halves));
+    const __m256i high = _mm256_cvtepu16_epi32(_mm_loadu_si128(halves + 1));
+    return {_mm256_castsi256_ps(_mm256_slli_epi32(low, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(high, 16))};
+  }
+  static Floats load_int8(const char *at) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i *>(at));
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes)),
+            _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(bytes, 8)))};
+  }
+
+  // to[c][r] = rows[r][column + c], 16 by 16 values, 8 by 8 at a time.
+  static void turn(const float *const *rows, int64_t column, float *to, int64_t stride) {
+    for (int r = 0; r < kTileRows; r += 8)
+      for (int c = 0; c < kTileRows; c += 8) turn_eight(rows + r, column + c, to + c * stride + r, stride);
+  }
+  static ANYRES_INLINE void turn_eight(const float *const *rows, int64_t column, float *to, int64_t stride) {
+    __m256 pairs[8], fours[8];
+    for (int i = 0; i < 8; i += 2) {
+      const __m256 a = _mm256_loadu_ps(rows[i] + column), b = _mm256_loadu_ps(rows[i + 1] + column);
+      pairs[i] = _mm256_unpacklo_ps(a, b);
+      pairs[i + 1] = _mm256_unpackhi_ps(a, b);
+    }
+    for (int i = 0; i < 8; i += 4)
+      for (int j = 0; j < 2; ++j) {
+        fours[i + 2 * j] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0x44);
+        fours[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0xee);
+      }
+    for (int i = 0; i < 4; ++i) {
+      _mm256_storeu_ps(to + i * stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20));
+      _mm256_storeu_ps(to + (i + 4) * stride, _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31));
+    }
   }
 
   static __m256i four(const int8_t *x) {

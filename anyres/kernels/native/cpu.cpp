@@ -119,6 +119,113 @@ void attend_some(void *argument, int64_t item) {
   work.kernels->attend(plan, sequence, item / items, (item % items - plan.first_item[sequence]) * kQueries);
 }
 
+struct ExactWork {
+  const AnyresAttention *packed;  // one of the two
+  const AnyresPagedAttention *paged;
+  ExactPlan plan;
+  const Kernels *kernels;
+  const int64_t *first_item;  // of each sequence, for one key head; one more at the end: their number
+  int64_t sequences;
+};
+
+int64_t bytes_of(int32_t type) { return type == TYPE_FLOAT32 ? 4 : type == TYPE_INT8 ? 1 : 2; }
+
+// Keys (or values) of one sequence and head, token after token.
+Places packed_places(const AnyresAttention &call, const void *values, int64_t stride, int64_t token, int64_t kv_head) {
+  const int64_t bytes = bytes_of(call.type);
+  const char *first = static_cast<const char *>(values) + (token * stride + kv_head * call.width) * bytes;
+  return {first, nullptr, nullptr, 0, 0, 1, stride * bytes, call.type};
+}
+
+ExactItem packed_item(const ExactWork &work, int64_t sequence, int64_t kv_head) {
+  const AnyresAttention &call = *work.packed;
+  ExactItem item;
+  item.token = call.starts[sequence];
+  item.keys = packed_places(call, call.k, call.k_stride, item.token, kv_head);
+  item.values = packed_places(call, call.v, call.v_stride, item.token, kv_head);
+  item.seen = call.causal ? 1 : call.starts[sequence + 1] - item.token;
+  item.step = call.causal ? 1 : 0;
+  return item;
+}
+
+Places paged_places(const AnyresPagedAttention &call, const void *values, const float *scales, int64_t sequence,
+                    int64_t kv_head) {
+  const int64_t row_bytes = call.width * bytes_of(call.cache_type), skipped = kv_head * call.block_size;
+  return {static_cast<const char *>(values) + skipped * row_bytes,
+          scales == nullptr ? nullptr : scales + skipped,
+          call.tables + sequence * call.table_stride,
+          call.block_size,
+          call.kv_heads * call.block_size,
+          1,
+          row_bytes,
+          call.cache_type};
+}
+
+ExactItem paged_item(const ExactWork &work, int64_t sequence, int64_t kv_head) {
+  const AnyresPagedAttention &call = *work.paged;
+  ExactItem item;
+  item.keys = paged_places(call, call.keys, call.key_scales, sequence, kv_head);
+  item.values = paged_places(call, call.values, call.value_scales, sequence, kv_head);
+  item.token = 0;
+  for (int64_t i = 0; i < sequence; ++i) item.token += call.counts[i];
+  item.seen = call.starts[sequence] + 1;
+  item.step = 1;
+  return item;
+}
+
+void attend_exactly_some(void *argument, int64_t number) {
+  const ExactWork &work = *static_cast<ExactWork *>(argument);
+  const int64_t items = work.first_item[work.sequences], kv_head = number / items;
+  const int64_t sequence = sequence_of(work.first_item, work.sequences, number % items);
+  ExactItem item = work.paged == nullptr ? packed_item(work, sequence, kv_head) : paged_item(work, sequence, kv_head);
+  const int64_t tokens = work.paged == nullptr
+                             ? work.packed->starts[sequence + 1] - work.packed->starts[sequence]
+                             : int64_t(work.paged->counts[sequence]);
+  item.kv_head = kv_head;
+  item.group = work.plan.group;
+  item.first_row = (number % items - work.first_item[sequence]) * kRows;
+  const int64_t left = tokens * item.group - item.first_row;
+  item.rows = left < kRows ? left : kRows;
+  work.kernels->attend_exactly(work.plan, item);
+}
+
+bool fits(const AnyresPagedAttention &call) {
+  int64_t tokens = 0;
+  for (int64_t b = 0; b < call.sequences; ++b) {
+    const int64_t start = call.starts[b], count = call.counts[b];
+    const int64_t used = (start + count + call.block_size - 1) / call.block_size;
+    if (start < 0 || count < 0 || used > call.table_size) return false;
+    const int32_t *table = call.tables + b * call.table_stride;
+    for (int64_t i = 0; i < used; ++i)
+      if (table[i] < 0 || table[i] >= call.blocks) return false;
+    tokens += count;
+  }
+  return tokens == call.tokens;
+}
+
+template <class Call>
+ExactPlan exact_plan(const Call &call) {
+  return {static_cast<const char *>(call.q), static_cast<char *>(call.out),
+          call.q_stride, call.out_stride, call.width, (call.width + kTileRows - 1) / kTileRows * kTileRows,
+          call.heads / call.kv_heads, call.type, call.scale};
+}
+
+int32_t attend_all(ExactWork &work, Scratch &scratch, int32_t kv_heads, int32_t threads) {
+  if (work.kernels == nullptr || work.plan.width > kWidest) return 1;
+  char *bytes = scratch.at_least(size_t(work.sequences + 1) * sizeof(int64_t));
+  if (bytes == nullptr) return 1;
+  int64_t *first_item = reinterpret_cast<int64_t *>(bytes);
+  first_item[0] = 0;
+  for (int64_t i = 0; i < work.sequences; ++i) {
+    const int64_t tokens = work.paged == nullptr ? work.packed->starts[i + 1] - work.packed->starts[i]
+                                                 : int64_t(work.paged->counts[i]);
+    first_item[i + 1] = first_item[i] + (tokens * work.plan.group + kRows - 1) / kRows;
+  }
+  work.first_item = first_item;
+  share(threads, first_item[work.sequences] * kv_heads, attend_exactly_some, &work);
+  return 0;
+}
+
 }  // namespace
 }  // namespace anyres
 
@@ -179,6 +286,19 @@ int32_t anyres_attention(const AnyresAttention *call) {
   share(call->threads, call->sequences * call->kv_heads, pack_some, &work);
   share(call->threads, first_item[call->sequences] * call->heads, attend_some, &work);
   return 0;
+}
+
+int32_t anyres_exact_attention(const AnyresAttention *call) {
+  thread_local Scratch scratch;
+  ExactWork work = {call, nullptr, exact_plan(*call), kernels_of(call->isa), nullptr, call->sequences};
+  return attend_all(work, scratch, call->kv_heads, call->threads);
+}
+
+int32_t anyres_paged_attention(const AnyresPagedAttention *call) {
+  thread_local Scratch scratch;
+  if (!fits(*call)) return 2;
+  ExactWork work = {nullptr, call, exact_plan(*call), kernels_of(call->isa), nullptr, call->sequences};
+  return attend_all(work, scratch, call->kv_heads, call->threads);
 }
 
 #ifndef ANYRES_SOURCE

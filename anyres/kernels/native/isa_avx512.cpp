@@ -17,6 +17,7 @@ struct Avx512 {
   static constexpr int kTokens = 6;
   static constexpr bool kCentred = false;
   static constexpr int kTiles = 4, kTilesOfOne = 4;
+  static constexpr int kFloatTokens = 12, kFloatTiles = 2;
 
   static Ints whole(int32_t value) { return _mm512_set1_epi32(value); }
   static Floats zeros() { return _mm512_setzero_ps(); }
@@ -32,6 +33,38 @@ struct Avx512 {
     if (type == TYPE_FLOAT32) return _mm512_loadu_ps(static_cast<const char *>(values) + 4 * index);
     const void *at = static_cast<const char *>(values) + 2 * index;
     return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i *>(at)));
+  }
+
+  static Floats load_bfloat16(const char *at) {
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(at)));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+  }
+  static Floats load_int8(const char *at) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(at))));
+  }
+
+  // to[c][r] = rows[r][column + c], 16 by 16 values: pairs, fours, eights, all.
+  static void turn(const float *const *rows, int64_t column, float *to, int64_t stride) {
+    __m512 pairs[16], fours[16], eights[16];
+    for (int i = 0; i < 16; i += 2) {
+      const __m512 a = _mm512_loadu_ps(rows[i] + column), b = _mm512_loadu_ps(rows[i + 1] + column);
+      pairs[i] = _mm512_unpacklo_ps(a, b);
+      pairs[i + 1] = _mm512_unpackhi_ps(a, b);
+    }
+    for (int i = 0; i < 16; i += 4)
+      for (int j = 0; j < 2; ++j) {
+        fours[i + 2 * j] = _mm512_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0x44);
+        fours[i + 2 * j + 1] = _mm512_shuffle_ps(pairs[i + j], pairs[i + 2 + j], 0xee);
+      }
+    for (int i = 0; i < 4; ++i)  // columns i and i+8, then i+4 and i+12, of rows 0 to 7 and of 8 to 15
+      for (int j = 0; j < 2; ++j) {
+        eights[8 * j + i] = _mm512_shuffle_f32x4(fours[8 * j + i], fours[8 * j + i + 4], 0x88);
+        eights[8 * j + i + 4] = _mm512_shuffle_f32x4(fours[8 * j + i], fours[8 * j + i + 4], 0xdd);
+      }
+    for (int i = 0; i < 8; ++i) {
+      _mm512_storeu_ps(to + i * stride, _mm512_shuffle_f32x4(eights[i], eights[i + 8], 0x88));
+      _mm512_storeu_ps(to + (i + 8) * stride, _mm512_shuffle_f32x4(eights[i], eights[i + 8], 0xdd));
+    }
   }
 
   static __m512i four(const int8_t *x) {

@@ -2,11 +2,13 @@
 #include "linear.h"
 // After linear.h, whose functions it uses.
 #include "attention.h"
+// After attention.h, likewise.
+#include "exact_attention.h"
 
 namespace anyres {
 namespace {
 
-constexpr Kernels kKernels = {pack_head, attend, quantize_token, multiply_panel};
+constexpr Kernels kKernels = {attend_exactly, pack_head, attend, quantize_token, multiply_panel};
 
 }  // namespace
 }  // namespace anyres

@@ -19,6 +19,7 @@ struct Isa {
   static constexpr int kTokens = 4;
   static constexpr bool kCentred = true;
   static constexpr int kTiles = 1, kTilesOfOne = 1;
+  static constexpr int kFloatTokens = 6, kFloatTiles = 1;
 
   static Ints whole(int32_t value) {
     const int32x4_t part = vdupq_n_s32(value);
@@ -62,6 +63,38 @@ struct Isa {
       }
     }
     return loaded;
+  }
+
+  static Floats load_bfloat16(const char *at) {
+    Floats loaded;
+    for (int i = 0; i < 4; ++i) {
+      uint16x4_t halves;
+      memcpy(&halves, at + 8 * i, 8);
+      loaded.part[i] = vreinterpretq_f32_u32(vshll_n_u16(halves, 16));
+    }
+    return loaded;
+  }
+  static Floats load_int8(const char *at) {
+    int8x16_t bytes;
+    memcpy(&bytes, at, 16);
+    const int16x8_t low = vmovl_s8(vget_low_s8(bytes)), high = vmovl_s8(vget_high_s8(bytes));
+    return {{vcvtq_f32_s32(vmovl_s16(vget_low_s16(low))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(low))),
+             vcvtq_f32_s32(vmovl_s16(vget_low_s16(high))), vcvtq_f32_s32(vmovl_s16(vget_high_s16(high)))}};
+  }
+
+  // to[c][r] = rows[r][column + c], 16 by 16 values, 4 by 4 at a time.
+  static void turn(const float *const *rows, int64_t column, float *to, int64_t stride) {
+    for (int r = 0; r < kTileRows; r += 4)
+      for (int c = 0; c < kTileRows; c += 4) {
+        float32x4_t x[4];
+        for (int i = 0; i < 4; ++i) memcpy(&x[i], rows[r + i] + column + c, 16);
+        const float32x4x2_t even = vtrnq_f32(x[0], x[1]), odd = vtrnq_f32(x[2], x[3]);
+        float *at = to + c * stride + r;
+        vst1q_f32(at, vcombine_f32(vget_low_f32(even.val[0]), vget_low_f32(odd.val[0])));
+        vst1q_f32(at + stride, vcombine_f32(vget_low_f32(even.val[1]), vget_low_f32(odd.val[1])));
+        vst1q_f32(at + 2 * stride, vcombine_f32(vget_high_f32(even.val[0]), vget_high_f32(odd.val[0])));
+        vst1q_f32(at + 3 * stride, vcombine_f32(vget_high_f32(even.val[1]), vget_high_f32(odd.val[1])));
+      }
   }
 
   static int8x16_t four(const int8_t *x) {

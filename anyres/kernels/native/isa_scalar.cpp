@@ -17,6 +17,7 @@ struct Isa {
   static constexpr int kTokens = 2;
   static constexpr bool kCentred = false;
   static constexpr int kTiles = 1, kTilesOfOne = 1;
+  static constexpr int kFloatTokens = 2, kFloatTiles = 1;
 
   static Ints whole(int32_t value) {
     Ints ints;
@@ -66,6 +67,28 @@ struct Isa {
     memcpy(halves, static_cast<const char *>(values) + 2 * index, sizeof halves);
     for (int i = 0; i < kTileRows; ++i) loaded.lane[i] = from_half(halves[i]);
     return loaded;
+  }
+
+  static Floats load_bfloat16(const char *at) {
+    uint16_t halves[kTileRows];
+    memcpy(halves, at, sizeof halves);
+    Floats loaded;
+    for (int i = 0; i < kTileRows; ++i) {
+      const uint32_t bits = uint32_t(halves[i]) << 16;
+      memcpy(loaded.lane + i, &bits, 4);
+    }
+    return loaded;
+  }
+  static Floats load_int8(const char *at) {
+    Floats loaded;
+    for (int i = 0; i < kTileRows; ++i) loaded.lane[i] = float(int8_t(at[i]));
+    return loaded;
+  }
+
+  // to[c][r] = rows[r][column + c], 16 by 16 values.
+  static void turn(const float *const *rows, int64_t column, float *to, int64_t stride) {
+    for (int r = 0; r < kTileRows; ++r)
+      for (int c = 0; c < kTileRows; ++c) memcpy(to + c * stride + r, rows[r] + column + c, 4);
   }
 
   template <int BITS>

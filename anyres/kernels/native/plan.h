@@ -53,7 +53,57 @@ struct AttentionPlan {
   }
 };
 
+constexpr int64_t kRows = 48;    // rows of one item of exact attention
+constexpr int64_t kPlaces = 32;  // keys of one block there
+
+// Keys, or values, of one sequence and head. Place s is row `at(s)` from `values`, in the blocks that `table` names or,
+// without a table, in order.
+struct Places {
+  const char *values;
+  const float *scales;  // of each row; null where there are none
+  const int32_t *table;
+  int64_t block_size, block_rows, step, row_bytes;
+  int32_t type;
+
+  int64_t at(int64_t place) const {
+    if (table == nullptr) return place * step;
+    return table[place / block_size] * block_rows + place % block_size * step;
+  }
+};
+
+struct ExactPlan {
+  const char *q;
+  char *out;
+  int64_t q_stride, out_stride, width, channels, group;  // channels: of a head, rounded up to 16
+  int32_t type;
+  float scale;
+
+  int64_t bytes() const { return type == TYPE_FLOAT32 ? 4 : 2; }
+  const char *query_at(const struct ExactItem &item, int64_t row) const;
+  char *out_at(const struct ExactItem &item, int64_t row) const;
+};
+
+// Rows of one sequence and key head: row r is query r / group of the sequence, head r % group of those that share it.
+struct ExactItem {
+  Places keys, values;
+  int64_t token, kv_head;      // the sequence's first query among all; the key head
+  int64_t first_row, rows;
+  int64_t seen, step, group;   // the first query sees `seen` places, each further one `step` more
+
+  int64_t seen_by(int64_t row) const { return seen + (first_row + row) / group * step; }
+};
+
+inline const char *ExactPlan::query_at(const ExactItem &item, int64_t row) const {
+  const int64_t at = item.first_row + row, head = item.kv_head * group + at % group;
+  return q + ((item.token + at / group) * q_stride + head * width) * bytes();
+}
+inline char *ExactPlan::out_at(const ExactItem &item, int64_t row) const {
+  const int64_t at = item.first_row + row, head = item.kv_head * group + at % group;
+  return out + ((item.token + at / group) * out_stride + head * width) * bytes();
+}
+
 struct Kernels {
+  void (*attend_exactly)(const ExactPlan &plan, const ExactItem &item);
   void (*pack_head)(const AttentionPlan &plan, int64_t sequence, int64_t kv_head);
   void (*attend)(const AttentionPlan &plan, int64_t sequence, int64_t head, int64_t first_query);
   void (*quantize)(const Plan &plan, int64_t token);
