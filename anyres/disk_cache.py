@@ -17,6 +17,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -34,6 +35,7 @@ logger = logging.getLogger(__name__)
 Buffer = bytes | bytearray | memoryview
 
 DEFAULT_BYTES = 4 * 2**30
+PENDING_BYTES = 2**30  # waiting to be written; what comes on top of that is not kept
 OFF = ("off", "0", "no", "false")
 ON = ("on", "1", "yes", "true")
 
@@ -85,6 +87,9 @@ class DiskCache:
         self._stats = CacheStats()
         self._warned = False
         self._lock = Lock()
+        self._writer: ThreadPoolExecutor | None = None
+        self._writes: list[Future[bool]] = []
+        self._pending_bytes = 0
 
     @property
     def stats(self) -> CacheStats:
@@ -124,6 +129,24 @@ class DiskCache:
         self._count(written=1)
         return True
 
+    def put_later(self, kind: str, key: bytes, value: Sequence[Buffer]) -> None:
+        """Like `put`, from a thread that ends before the program does; `value` must not change meanwhile."""
+        size = sum(memoryview(piece).nbytes for piece in value)
+        with self._lock:
+            if self._pending_bytes + size > PENDING_BYTES:
+                return
+            self._pending_bytes += size
+            self._writer = self._writer or ThreadPoolExecutor(1, thread_name_prefix="anyres-disk-cache")
+            self._writes = [write for write in self._writes if not write.done()]
+            self._writes.append(self._writer.submit(self._put_now, kind, key, value, size))
+
+    def flush(self) -> None:
+        """Waits for all that was put before."""
+        with self._lock:
+            writes = self._writes
+        for write in writes:
+            write.result()
+
     def entries(self) -> list[Entry]:
         """What the folder holds, the longest unused first."""
         found = [Entry(path, status.st_size, _used_ns(status)) for path, status in self._files() if _is_entry(path)]
@@ -144,6 +167,13 @@ class DiskCache:
             ) from None
         self.max_bytes = max_bytes
         self._make_room(0)
+
+    def _put_now(self, kind: str, key: bytes, value: Sequence[Buffer], size: int) -> bool:
+        try:
+            return self.put(kind, key, value)
+        finally:
+            with self._lock:
+                self._pending_bytes -= size
 
     def _path(self, kind: str, key: bytes) -> Path:
         return self.folder / f"{_identity(kind, key).hex()}.{kind}"

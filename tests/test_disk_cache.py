@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -275,6 +276,30 @@ def test_clear_leaves_the_limit_and_what_is_not_ours(tmp_path: Path) -> None:
     assert cache.clear("other") == OVERHEAD + 50
     assert cache.clear() == OVERHEAD + 50
     assert sorted(path.name for path in tmp_path.iterdir()) == ["limit", "mine.txt"]
+
+
+def test_a_disk_that_is_too_slow_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(disk_cache, "PENDING_BYTES", 10)
+    cache, go_on, sync = DiskCache(tmp_path), threading.Event(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (go_on.wait(60), sync(file)))
+    cache.put_later("test", b"a", [b"value"])
+    cache.put_later("test", b"b", [b"much more"])
+    assert value_of(cache, "a") is None
+    go_on.set()
+    cache.flush()
+    assert (value_of(cache, "a"), value_of(cache, "b")) == (b"value", None)
+    cache.put_later("test", b"b", [b"much more"])  # there is room again
+    cache.flush()
+    assert value_of(cache, "b") == b"much more"
+
+
+def test_what_is_put_last_is_written_before_the_program_ends(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from anyres.disk_cache import DiskCache;"
+        "DiskCache(Path(sys.argv[1])).put_later('test', b'a', [b'value'])"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    assert value_of(DiskCache(tmp_path), "a") == b"value"
 
 
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,14 +1,17 @@
 """The cache of visual tokens against a plain dictionary, and its keys against every change of what is encoded."""
 
+import logging
 from collections import OrderedDict
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anyres.engine.vision_cache import VisionCache, content_key
+from anyres.disk_cache import DiskCache
+from anyres.engine.vision_cache import VisionCache, VisionCacheStats, content_key, weights_id
 from anyres.model_input import EncodedImage, VisualInput
 
 TABLE_CV = torch.arange(768.0).view(3, 256)
@@ -21,7 +24,7 @@ def visual(**changes: object) -> VisualInput:
 
 
 def tokens(value: float, count: int = 4) -> torch.Tensor:
-    return torch.full((count, 8), value)
+    return torch.full((count, 8), float(value))
 
 
 def test_a_key_is_32_bytes_and_computed_once() -> None:
@@ -88,7 +91,7 @@ def test_what_was_put_comes_back_until_it_is_pushed_out() -> None:
     cache.put(b"c", tokens(3))
     assert cache.get(b"b") is None
     assert cache.get(b"a") is not None
-    assert cache.stats == (2, 1, 2, 2 * tokens(0).nbytes)
+    assert cache.stats == VisionCacheStats(hits=2, misses=1, entries=2, bytes=2 * tokens(0).nbytes)
     cache.clear()
     assert cache.get(b"a") is None
     assert cache.stats.bytes == 0
@@ -139,3 +142,94 @@ def test_least_recently_used_goes_first(steps: list[tuple[bool, int, int]], room
         while sum(model.values()) > room:
             model.popitem(last=False)
         assert cache.stats.bytes == sum(model.values()) * row
+
+
+class OnDisk(VisionCache):
+    disk: DiskCache
+
+
+def on_disk(folder: Path, max_bytes: int = 0, **made_by: object) -> OnDisk:
+    """By default all in memory is forgotten at once, as by a restart."""
+    return OnDisk(max_bytes, disk=DiskCache(folder), **({"weights_id": "x"} | made_by))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_restart_keeps_what_was_put(tmp_path: Path, dtype: torch.dtype) -> None:
+    before = on_disk(tmp_path, 10**6, dtype=dtype)
+    before.put(b"a", torch.rand(5, 8).to(dtype))
+    before.disk.flush()
+    after = on_disk(tmp_path, 10**6, dtype=dtype)
+    found, expected = after.get(b"a"), before.get(b"a")
+    assert found is not None
+    assert expected is not None
+    assert found.dtype == dtype
+    assert torch.equal(found, expected)
+    assert after.stats == VisionCacheStats(hits=1, disk_hits=1, entries=1, bytes=found.nbytes)
+    assert after.get(b"a") is found  # from memory now
+    assert after.stats.disk_hits == 1
+
+
+def test_other_weights_or_dtypes_find_nothing(tmp_path: Path) -> None:
+    cache = on_disk(tmp_path, weights_id="x")
+    cache.put(b"a", tokens(1))
+    cache.disk.flush()
+    assert on_disk(tmp_path, weights_id="x").get(b"a") is not None
+    assert on_disk(tmp_path, weights_id="y").get(b"a") is None
+    assert on_disk(tmp_path, weights_id="x", dtype=torch.bfloat16).get(b"a") is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "unreadable"])
+def test_a_damaged_entry_is_computed_and_kept_again(tmp_path: Path, damage: str) -> None:
+    cache = on_disk(tmp_path)
+    cache.put(b"a", tokens(1))
+    cache.disk.flush()
+    (path,) = tmp_path.iterdir()
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes(whole if damage == "flipped" else whole[:-1])
+    if damage == "unreadable":
+        path.unlink()
+        path.symlink_to("/proc/self/mem")
+    assert cache.get(b"a") is None
+    assert cache.disk.stats.rebuilt == 1
+    cache.put(b"a", tokens(1))
+    cache.disk.flush()
+    found = cache.get(b"a")
+    assert found is not None
+    assert torch.equal(found, tokens(1))
+
+
+def test_without_a_disk_that_can_be_written_memory_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    cache = on_disk(Path("/proc/anyres"), 10**6)
+    with caplog.at_level(logging.WARNING):
+        for key in (b"a", b"b"):
+            cache.put(key, tokens(1))
+            cache.disk.flush()
+            assert cache.get(key) is not None
+    assert len(caplog.records) == 1
+
+
+def test_one_value_of_the_weights_changes_their_name() -> None:
+    layer = torch.nn.Linear(200, 100)
+    names = {weights_id(layer, "sizes"), weights_id(layer, "other sizes"), weights_id(layer.bfloat16(), "sizes")}
+    layer = layer.float()
+    names.add(weights_id(layer, "sizes"))  # rounded on the way
+    for place in (0, 8191, 8192, 19_999):
+        with torch.no_grad():
+            layer.weight.view(-1)[place] += 1
+        names.add(weights_id(layer, "sizes"))
+    with torch.no_grad():
+        layer.bias[99] += 1
+    names.add(weights_id(layer, "sizes"))
+    assert len(names) == 9
+    assert weights_id(layer, "sizes") in names
+
+
+def test_weights_of_all_dtypes_have_a_name() -> None:
+    def name(dtype: torch.dtype, size: int) -> str:
+        module = torch.nn.Module()
+        module.register_buffer("kept", torch.zeros(size, dtype=dtype))
+        return weights_id(module, None)
+
+    kinds = [(dtype, size) for dtype in (torch.uint8, torch.int32, torch.bfloat16) for size in (0, 3, 40_000)]
+    assert len({name(*kind) for kind in kinds}) == len(kinds)
