@@ -107,15 +107,24 @@ def normalise_table(config: ImageProcessorConfig) -> Tensor:
     return torch.from_numpy((values[None] - mean) / std)
 
 
-def patchify(frames: Iterable[np.ndarray[Any, Any]], *, count: int, size: Size, config: ImageProcessorConfig) -> Tensor:
+def patchify(
+    frames: Iterable[np.ndarray[Any, Any]],
+    *,
+    count: int,
+    size: Size,
+    config: ImageProcessorConfig,
+    pixels_PX: Tensor | None = None,
+) -> Tensor:
     """uint8 [P, X] patches of `count` frames uint8 [H, W, 3]; the last frame is repeated to fill the last pair.
 
     Rows run over frame pair, block row, block column, row and column in the block; columns over channel, frame of
-    the pair, row, column. A 56x84 picture gives [24, 1176].
+    the pair, row, column. A 56x84 picture gives [24, 1176]. They are written into `pixels_PX` where one is given:
+    when a frame is asked for, those before it are in their places.
     """
     depth, merge, patch = config.temporal_patch_size, config.merge_size, config.patch_size
     pairs, rows, columns = -(-count // depth), size.height // config.factor, size.width // config.factor
-    out = np.empty((pairs, rows, columns, merge, merge, len(config.image_mean), depth, patch, patch), dtype=np.uint8)
+    shape = (pairs, rows, columns, merge, merge, len(config.image_mean), depth, patch, patch)
+    out = np.empty(shape, dtype=np.uint8) if pixels_PX is None else pixels_PX.numpy().reshape(shape)
     done = 0
     for done, frame in enumerate(frames, start=1):
         assert frame.dtype == np.uint8, "8-bit frames, as they are shown"

@@ -22,7 +22,17 @@ from anyres.processing.fetch import fetch
 from anyres.processing.picture import decode_picture, picture_from_array, upright_rgb
 from anyres.processing.sniff import ANIMATED, VIDEOS, sniff
 
-__all__ = ["DEFAULT_LIMITS", "MediaBytes", "MediaLimits", "OpenedImage", "open_image", "open_video", "read_bytes"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "MediaBytes",
+    "MediaLimits",
+    "OpenedImage",
+    "clip_in",
+    "open_image",
+    "open_video",
+    "open_video_file",
+    "read_bytes",
+]
 
 Kind = Literal["image", "video"]
 
@@ -95,19 +105,33 @@ def open_video(source: object, *, limits: MediaLimits = DEFAULT_LIMITS) -> Itera
 
     A local file is read in place and never opened by name, so a playlist in disguise cannot reach other files.
     """
-    with _opened(source, limits) as (name, file):
-        file.seek(0)
-        format_ = sniff(file.read(_HEAD))
-        file.seek(0)
-        if format_.key in ANIMATED:
-            clip = open_animation(file.read(), name=name, max_pixels=limits.max_frame_pixels)
-        elif format_.key in VIDEOS:
-            clip = open_container(file, name=name, max_pixels=limits.max_frame_pixels)
-        else:
-            advice = f"; {format_.advice}" if format_.advice else ""
-            raise MediaError(name, f"looks like {format_.words}", f"MP4, MOV, MKV, WebM, AVI, TS, animated GIF{advice}")
-        with clip:
-            yield clip
+    with open_video_file(source, limits=limits) as (name, file), clip_in(file, name=name, limits=limits) as clip:
+        yield clip
+
+
+def clip_in(file: BinaryIO, *, name: str, limits: MediaLimits = DEFAULT_LIMITS) -> Clip:
+    """The clip in an open file, which stays open as long as the clip is."""
+    file.seek(0)
+    format_ = sniff(file.read(_HEAD))
+    file.seek(0)
+    if format_.key in ANIMATED:
+        return open_animation(file.read(), name=name, max_pixels=limits.max_frame_pixels)
+    if format_.key in VIDEOS:
+        return open_container(file, name=name, max_pixels=limits.max_frame_pixels)
+    advice = f"; {format_.advice}" if format_.advice else ""
+    raise MediaError(name, f"looks like {format_.words}", f"MP4, MOV, MKV, WebM, AVI, TS, animated GIF{advice}")
+
+
+@contextmanager
+def open_video_file(source: object, *, limits: MediaLimits = DEFAULT_LIMITS) -> Iterator[tuple[str, BinaryIO]]:
+    """Name and seekable file of a clip: the real one for a path, one in memory for everything else."""
+    scheme = _scheme(source)
+    if isinstance(source, (str, os.PathLike)) and scheme in (None, "file"):
+        with _open_path(source, scheme=scheme, kind="video", limits=limits) as opened:
+            yield opened
+    else:
+        name, data = read_bytes(source, kind="video", limits=limits)
+        yield name, io.BytesIO(data)
 
 
 def read_bytes(source: object, *, kind: Kind, limits: MediaLimits) -> MediaBytes:
@@ -125,18 +149,6 @@ def read_bytes(source: object, *, kind: Kind, limits: MediaLimits) -> MediaBytes
     if callable(getattr(source, "read", None)):
         return _from_file_object(source, kind=kind, limits=limits)
     raise MediaError(kind, f"an object of type {type(source).__name__}", _SOURCES)
-
-
-@contextmanager
-def _opened(source: object, limits: MediaLimits) -> Iterator[tuple[str, BinaryIO]]:
-    """A seekable file: the real one for a path, one in memory for everything else."""
-    scheme = _scheme(source)
-    if isinstance(source, (str, os.PathLike)) and scheme in (None, "file"):
-        with _open_path(source, scheme=scheme, kind="video", limits=limits) as opened:
-            yield opened
-    else:
-        name, data = read_bytes(source, kind="video", limits=limits)
-        yield name, io.BytesIO(data)
 
 
 def _scheme(source: object) -> str | None:

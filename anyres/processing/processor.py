@@ -9,14 +9,16 @@ from torch import Tensor
 
 from anyres.chat import ImagePart, Message, Usage, VideoPart
 from anyres.config import ImageProcessorConfig, Qwen2VLConfig
+from anyres.disk_cache import DiskCache
 from anyres.errors import CheckpointError, ContextLengthError, MessageError, OptionError
 from anyres.model_input import ModelInput, VisualInput
 from anyres.processing.image import DEFAULT_MAX_PIXELS, image_to_visual
 from anyres.processing.media import DEFAULT_LIMITS, MediaLimits
 from anyres.processing.positions import merged_grid, rope_positions, visual_tokens
+from anyres.processing.streaming import stream_clip
 from anyres.processing.template import SpecialToken, render
 from anyres.processing.tokenizer import Tokenizer
-from anyres.processing.video import video_to_visual
+from anyres.processing.video import as_list, video_to_visual
 
 __all__ = ["MediaPart", "Processor", "Run", "prompt_usage"]
 
@@ -31,6 +33,7 @@ class Processor:
     `default_max_pixels` is the budget of pictures that name no `max_pixels` of their own: 1,280 visual tokens.
     A prompt must end within the checkpoint's `max_position_embeddings`; a clip of 46,080 tokens does, as it takes only
     384 positions. `max_prompt_tokens` bounds the tokens as well.
+    With `stream_clips` clips are decoded when their patches are asked for, in a thread; `cache` keeps their frames.
     """
 
     tokenizer: Tokenizer
@@ -39,6 +42,8 @@ class Processor:
     default_max_pixels: int = DEFAULT_MAX_PIXELS
     max_prompt_tokens: int | None = None
     limits: MediaLimits = DEFAULT_LIMITS
+    stream_clips: bool = False
+    cache: DiskCache | None = None
 
     def __post_init__(self) -> None:
         """CheckpointError when the checkpoint's files do not agree with each other."""
@@ -107,6 +112,8 @@ class Processor:
         source = part.image if isinstance(part, ImagePart) else part.video
         if isinstance(source, VisualInput):
             return _prepared(part, source)
+        if self.stream_clips and isinstance(part, VideoPart) and as_list(part.video) is None:
+            return stream_clip(part, config=self.image_config, limits=self.limits, cache=self.cache)
         if isinstance(part, VideoPart):
             return video_to_visual(
                 part, config=self.image_config, limits=self.limits, default_max_pixels=self.default_max_pixels

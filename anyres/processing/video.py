@@ -12,7 +12,7 @@ from torch.nn import functional
 from anyres.chat import VideoPart
 from anyres.config import ImageProcessorConfig
 from anyres.errors import MediaError, OptionError
-from anyres.model_input import VisualInput
+from anyres.model_input import Grid, VisualInput
 from anyres.processing.clip import Clip
 from anyres.processing.image import (
     DEFAULT_MAX_PIXELS,
@@ -29,7 +29,20 @@ from anyres.processing.image import (
 )
 from anyres.processing.media import DEFAULT_LIMITS, MediaLimits, open_image, open_video
 
-__all__ = ["clip_size", "frame_indices", "frame_range", "resize_frame", "smart_nframes", "video_to_visual"]
+__all__ = [
+    "Taken",
+    "as_list",
+    "check_video_options",
+    "clip_size",
+    "frame_indices",
+    "frame_range",
+    "grid_of",
+    "note_of",
+    "resize_frame",
+    "smart_nframes",
+    "take_frames",
+    "video_to_visual",
+]
 
 # All from qwen-vl-utils 0.0.8, vision_process.py.
 FPS = 2.0
@@ -167,16 +180,16 @@ def video_to_visual(
     check_video_options(part)
     if isinstance(part.video, VisualInput):
         return part.video
-    frame_list = _as_list(part.video)
+    frame_list = as_list(part.video)
     if frame_list is not None:
         taken = _take_list(part, frame_list, config=config, limits=limits, default_max_pixels=default_max_pixels)
         return _visual(part, taken, config)
     with open_video(part.video, limits=limits) as clip:
-        return _visual(part, _take_from_clip(part, clip, config), config)
+        return _visual(part, take_frames(part, clip, config), config)
 
 
-class _Taken(NamedTuple):
-    """The chosen frames, resized one by one as they are asked for."""
+class Taken(NamedTuple):
+    """The chosen frames, decoded and resized one by one as they are asked for."""
 
     name: str
     frames: Iterator[np.ndarray[Any, Any]]
@@ -185,7 +198,8 @@ class _Taken(NamedTuple):
     size: Size
 
 
-def _take_from_clip(part: VideoPart, clip: Clip, config: ImageProcessorConfig) -> _Taken:
+def take_frames(part: VideoPart, clip: Clip, config: ImageProcessorConfig) -> Taken:
+    """What the knobs choose from a clip. Nothing is decoded yet."""
     if clip.total_frames < FRAME_FACTOR:
         raise MediaError(clip.name, f"{clip.total_frames} frame", "at least 2 frames; give a still as a picture")
     first, last = frame_range(clip.total_frames, clip.fps, start=part.start, end=part.end)
@@ -201,10 +215,11 @@ def _take_from_clip(part: VideoPart, clip: Clip, config: ImageProcessorConfig) -
     original = Size(clip.height, clip.width)
     size = clip_size(part, original, count=count, config=config, name=clip.name)
     frames = (resize_frame(frame, size) for frame in clip.iter_frames(indices))
-    return _Taken(clip.name, frames, clip.times_s(indices), original, size)
+    return Taken(clip.name, frames, clip.times_s(indices), original, size)
 
 
-def _as_list(video: object) -> Sequence[object] | None:
+def as_list(video: object) -> Sequence[object] | None:
+    """The frames of a clip that is given as pictures; None for anything else."""
     if isinstance(video, np.ndarray):
         return list(video) if video.ndim == 4 else None
     return video if isinstance(video, (list, tuple)) else None
@@ -217,14 +232,14 @@ def _take_list(
     config: ImageProcessorConfig,
     limits: MediaLimits,
     default_max_pixels: int,
-) -> _Taken:
+) -> Taken:
     _check_list(part, sources, limits)
     name, picture = open_image(sources[0], limits=limits)
     original = Size(picture.height, picture.width)
     size = _list_size(part, original, len(sources), config=config, default_max_pixels=default_max_pixels, name=name)
     frames = (np.asarray(resize(open_image(source, limits=limits).picture, size)) for source in sources)
     times_s = tuple(index / (part.fps or FPS) for index in range(len(sources)))
-    return _Taken(name, frames, times_s, original, size)
+    return Taken(name, frames, times_s, original, size)
 
 
 def _list_size(
@@ -243,20 +258,30 @@ def _list_size(
     return target_size(original, config=_outer_limits(config), min_pixels=low, max_pixels=high, name=name)
 
 
-def _visual(part: VideoPart, taken: _Taken, config: ImageProcessorConfig) -> VisualInput:
-    count, size = len(taken.times_s), taken.size
-    pairs = -(-count // config.temporal_patch_size)
+def _visual(part: VideoPart, taken: Taken, config: ImageProcessorConfig) -> VisualInput:
+    size = taken.size
     return VisualInput(
         name=taken.name,
         kind="video",
-        grid_thw=(pairs, size.height // config.patch_size, size.width // config.patch_size),
+        grid_thw=grid_of(taken, config),
         original_size=taken.original,
         resized_size=size,
-        pixels_PX=patchify(taken.frames, count=count, size=size, config=config),
+        pixels_PX=patchify(taken.frames, count=len(taken.times_s), size=size, config=config),
         normalise_CV=normalise_table(config),
         frame_times_s=taken.times_s,
-        note="" if part.resized_height is not None else shrunk_note(taken.name, taken.original, size),
+        note=note_of(part, taken),
     )
+
+
+def grid_of(taken: Taken, config: ImageProcessorConfig) -> Grid:
+    """(t, h, w) of the frames: pairs, and patches."""
+    pairs = -(-len(taken.times_s) // config.temporal_patch_size)
+    return (pairs, taken.size.height // config.patch_size, taken.size.width // config.patch_size)
+
+
+def note_of(part: VideoPart, taken: Taken) -> str:
+    """What was shrunk, unless a size was asked for."""
+    return "" if part.resized_height is not None else shrunk_note(taken.name, taken.original, taken.size)
 
 
 def _check_list(part: VideoPart, sources: Sequence[object], limits: MediaLimits) -> None:
