@@ -1,16 +1,19 @@
 """What users write and get back: messages with text, pictures and clips in, an answer out."""
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from anyres.constraints import Constraint
 from anyres.errors import OptionError
 
 __all__ = [
     "Answer",
     "AnswerStream",
+    "AsyncAnswerStream",
     "ChatModel",
+    "FinishReason",
     "GenerationOptions",
     "ImagePart",
     "Message",
@@ -24,6 +27,7 @@ __all__ = [
 ]
 
 MOST_BIASES = 1024
+FinishReason = Literal["stop", "length", "repetition"]
 PixelLimit = int | Literal["checkpoint"] | None
 
 
@@ -100,6 +104,8 @@ class GenerationOptions:
     answer; `presence_penalty` and `frequency_penalty` (-2..2) count ids of the answer only. `logprobs` asks for that
     many alternatives beside each chosen token (0: the chosen one alone). `logit_bias` maps token ids to what is added
     to their logits (-100..100, at most 1,024 of them), before the penalties; ids must be of the model's vocabulary.
+    `constraint` (anyres.constraints) is what the answer must look like. `stop_loops` ends an answer that says the same
+    again and again.
     """
 
     max_tokens: int | None = None
@@ -114,6 +120,8 @@ class GenerationOptions:
     stop: tuple[str, ...] = ()
     logprobs: int | None = None
     logit_bias: Mapping[int, float] | None = None
+    constraint: Constraint | None = None
+    stop_loops: bool = True
 
     def __post_init__(self) -> None:
         _require("max_tokens", self.max_tokens, 1, math.inf, whole=True)
@@ -129,6 +137,8 @@ class GenerationOptions:
         if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
             raise OptionError("stop", repr(self.stop), "a tuple of strings that are not empty")
         _require_bias(self.logit_bias)
+        if self.constraint is not None and not isinstance(self.constraint, Constraint):
+            raise OptionError("constraint", repr(self.constraint)[:80], "JsonSchema or another of anyres.constraints")
 
 
 @dataclass(frozen=True)
@@ -192,13 +202,14 @@ class Piece:
 
 @dataclass(frozen=True)
 class Answer:
-    """The reply. `finish_reason` is "stop" (the model ended it, or a stop string) or "length".
+    """The reply. `finish_reason` is "stop" (the model ended it, or a stop string), "length", or "repetition" (it had
+    begun to say the same again and again).
 
     `notes` says in words what was changed on the way in, as "photo.jpg: shrunk from 4000x3000 to 1148x840".
     """
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: FinishReason
     usage: Usage = field(default_factory=Usage)
     timings: Timings = field(default_factory=Timings)
     notes: tuple[str, ...] = ()
@@ -226,6 +237,26 @@ class AnswerStream(Iterator[Piece]):
     def close(self) -> None:
         """Ends the generation early."""
         self._pieces.close()
+
+
+class AsyncAnswerStream(AsyncIterator[Piece]):
+    """AnswerStream for `async for`; `answer` is the whole one once the pieces have run out."""
+
+    def __init__(self, pieces: AsyncGenerator[Piece | Answer, None]) -> None:
+        self._pieces = pieces
+        self.answer: Answer | None = None
+
+    async def __anext__(self) -> Piece:
+        event = await anext(self._pieces)
+        if isinstance(event, Answer):
+            self.answer = event
+            await self._pieces.aclose()
+            raise StopAsyncIteration
+        return event
+
+    async def aclose(self) -> None:
+        """Ends the generation early."""
+        await self._pieces.aclose()
 
 
 class ChatModel(Protocol):

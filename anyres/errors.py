@@ -4,11 +4,15 @@
     ├── MediaError             a picture or a clip cannot be read
     ├── MessageError           a conversation is not well formed
     ├── OptionError            a knob has a value outside its range
+    ├── ConstraintError        a schema, pattern or grammar that no answer can be held to
     ├── ContextLengthError     the prompt does not fit into the model's context
     ├── CheckpointError        a checkpoint is missing, damaged or of the wrong shape
     │   └── ModelNotFoundError no such model name or folder
     ├── DatasetError           a row of training data is damaged, or too many are
     ├── DownloadError          a hub file cannot be fetched or does not match its checksum
+    ├── EngineError            the engine cannot take or finish a request
+    │   ├── BusyError          too many requests wait already
+    │   └── DeadlineError      a request's time was up
     ├── GroundingError         boxes in an answer are not well formed
     ├── MissingDependencyError an optional package is not installed
     └── NumericsError          activations became NaN or infinite
@@ -19,10 +23,14 @@ Each one carries the item's name, the value seen and the value allowed, and prin
 
 __all__ = [
     "AnyresError",
+    "BusyError",
     "CheckpointError",
+    "ConstraintError",
     "ContextLengthError",
     "DatasetError",
+    "DeadlineError",
     "DownloadError",
+    "EngineError",
     "GroundingError",
     "MediaError",
     "MessageError",
@@ -65,6 +73,10 @@ class OptionError(AnyresError):
     """A knob has a value outside its range."""
 
 
+class ConstraintError(AnyresError):
+    """A schema, pattern or grammar that no answer can be held to: unknown, contradictory, or too large."""
+
+
 class ContextLengthError(AnyresError):
     """The prompt does not fit into the model's context."""
 
@@ -83,6 +95,18 @@ class DatasetError(AnyresError):
 
 class DownloadError(AnyresError):
     """A hub file cannot be fetched or does not match its checksum."""
+
+
+class EngineError(AnyresError):
+    """The engine cannot take or finish a request, by no fault of the request."""
+
+
+class BusyError(EngineError):
+    """Too many requests wait already; it may be tried again later."""
+
+
+class DeadlineError(EngineError):
+    """A request's time was up before its answer was complete."""
 
 
 class GroundingError(AnyresError):
