@@ -42,7 +42,7 @@ def test_a_schema_is_the_same_as_a_dict_and_as_text(schema: dict[str, Any]) -> N
 
 def test_properties_keep_their_order() -> None:
     names = ["zeta", "alpha", "mid"]
-    schema = JsonSchema({"properties": {name: True for name in names}})
+    schema = JsonSchema({"properties": dict.fromkeys(names, True)})
     assert list(json.loads(schema.text)["properties"]) == names
 
 

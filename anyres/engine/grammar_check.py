@@ -2,19 +2,18 @@
 
 llguidance bounds most of the work with limits of its own, but not all (an object with 10,000 properties took 16 s), and
 a call of it cannot be stopped from another thread. Run as a script, with llguidance alone imported: the first line on
-stdin lists special tokens, every other one is a grammar; each is answered by a line.
+stdin lists special tokens, every other one is a grammar; each is answered by a line, its error or "".
 """
 
 import json
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-__all__ = ["Vocabulary", "Weight", "limits"]
+__all__ = ["Vocabulary", "limits"]
 
 STACK_BYTES = 1 << 20  # less than any thread of the engine has: what recurses too deep dies here
 MOST_MEMORY = 1 << 30  # bytes of address space; the interpreter and the library take 100 MB of it
@@ -32,13 +31,6 @@ class Vocabulary(NamedTuple):
     def __call__(self, text: bytes) -> list[int]:
         """Ids of bytes; here one a byte."""
         return list(text)
-
-
-class Weight(NamedTuple):
-    """What a grammar cost in the trial: an error or "", and bytes of memory it holds."""
-
-    error: str
-    held_bytes: int
 
 
 def limits() -> LLParserLimits:
@@ -72,21 +64,16 @@ def main() -> None:
     special = json.loads(sys.stdin.readline())
     tokens = [bytes([value]) for value in range(256)] + [name.encode() for name in special]
     tokenizer = LLTokenizer(TokenizerWrapper(Vocabulary(tokens, range(256, len(tokens)), len(tokens) - 1)))
-    begun('{"grammars": [{"json_schema": {}}]}', tokenizer)  # the library's own tables are no part of the first grammar
     print("ready", flush=True)
     threading.stack_size(STACK_BYTES)
     for line in sys.stdin:
-        replies: list[Weight] = []
-        thread = threading.Thread(target=_try, args=(json.loads(line), tokenizer, replies))
+        thread = threading.Thread(target=_answer, args=(json.loads(line), tokenizer))
         thread.start()
         thread.join()
-        print(json.dumps(replies[0]._asdict()), flush=True)
 
 
-def _try(grammar: str, tokenizer: LLTokenizer, replies: list[Weight]) -> None:
-    before = _resident_bytes()
-    matcher = begun(grammar, tokenizer)
-    replies.append(Weight(matcher.get_error(), max(0, _resident_bytes() - before)))
+def _answer(grammar: str, tokenizer: LLTokenizer) -> None:
+    print(json.dumps(begun(grammar, tokenizer).get_error()), flush=True)
 
 
 def _bound_memory() -> None:
@@ -94,15 +81,6 @@ def _bound_memory() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
-
-
-def _resident_bytes() -> int:
-    """Of this process; 0 where /proc does not say."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    except OSError:
-        return 0
-    return pages * 4096
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from anyres.engine import grammar_check
-from anyres.engine.grammar_check import Weight
 from anyres.errors import ConstraintError
 
 __all__ = ["Trial"]
@@ -31,8 +30,8 @@ class Trial:
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._lock = threading.Lock()
 
-    def weigh(self, grammar: str) -> Weight:
-        """What the grammar costs; ConstraintError when it takes more than `timeout_s` or more memory than allowed."""
+    def error_of(self, grammar: str) -> str:
+        """What is wrong with it, "" for nothing; ConstraintError after `timeout_s`, or for more memory than allowed."""
         with self._lock:
             process = self._started()
             assert process.stdin is not None, "it was started with a pipe"
@@ -48,7 +47,7 @@ class Trial:
             if not line:
                 self._end()
                 raise _too_large("more memory or depth than is allowed")
-            return Weight(**json.loads(line))
+            return str(json.loads(line))
 
     def close(self) -> None:
         """Ends the process."""
