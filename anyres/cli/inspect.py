@@ -104,7 +104,8 @@ def _lines(report: "Report") -> list[str]:
     lines.append(f"prompt: {report.prompt_tokens:,} tokens with the chat template, without a question")
     lines.append(
         f"{report.model} on {report.device} in {report.dtype}: about {_size(cost.memory_bytes)} of memory, "
-        f"{_seconds(cost.encode_s)} to see, {_seconds(cost.prefill_s)} to read, {_seconds(cost.token_s)} a token"
+        f"{_seconds(report.prepare_s)} to open, {_seconds(cost.encode_s)} to see, "
+        f"{_seconds(cost.prefill_s)} to read, {_seconds(cost.token_s)} a token"
     )
     return lines
 
@@ -145,6 +146,6 @@ def _as_dict(report: "Report", drawn: Path | None) -> dict[str, Any]:
         "dtype": report.dtype,
         "items": [asdict(item) for item in report.items],
         "prompt_tokens": report.prompt_tokens,
-        "about": asdict(report.cost),
+        "about": asdict(report.cost) | {"prepare_s": report.prepare_s},
         "drawn": None if drawn is None else str(drawn),
     }

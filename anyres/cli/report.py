@@ -1,7 +1,8 @@
 """What `inspect` finds out about pictures and clips. Imports torch, so commands import it when called."""
 
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ from PIL import Image
 from anyres.chat import Message, Part
 from anyres.cli.options import MediaKnobs, sources
 from anyres.cli.patch_grid import draw_patch_grid
+from anyres.disk_cache import open_cache
+from anyres.engine.checkpoint import choose_compute
 from anyres.engine.device import choose_device, choose_dtype
-from anyres.engine.estimate import Estimate, count_work, estimate, measure_speed
+from anyres.engine.estimate import Estimate, count_work, estimate
+from anyres.engine.speed import kept_of, known_speed
 from anyres.errors import OptionError
 from anyres.model.hub import resolve
 from anyres.model_input import Grid, ModelInput, VisualInput
@@ -21,6 +25,7 @@ from anyres.processing.picture import open_picture
 from anyres.processing.positions import visual_tokens
 from anyres.processing.processor import Processor
 from anyres.processing.sniff import VIDEOS, sniff
+from anyres.quant.load import quantization_config
 
 __all__ = ["Item", "NamedBytes", "Report", "draw_items", "make_report", "save_picture"]
 
@@ -49,6 +54,7 @@ class Report:
     model: str
     device: str
     dtype: str
+    prepare_s: float
     cost: Estimate
     visuals: tuple[VisualInput, ...]
     processor: Processor
@@ -63,7 +69,14 @@ class NamedBytes(io.BytesIO):
 
 
 def make_report(
-    files: Sequence[str], clips: Sequence[str], knobs: MediaKnobs, *, model: str | None, device: str, dtype: str | None
+    files: Sequence[str],
+    clips: Sequence[str],
+    knobs: MediaKnobs,
+    *,
+    model: str | None,
+    device: str,
+    dtype: str | None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
     """Reads the items as `ask` would. Raises what the processor raises, and OptionError when there are none."""
     if not files and not clips:
@@ -75,17 +88,35 @@ def make_report(
     parts: list[Part] = [knobs.video_part(one) if clip else knobs.image_part(one) for one, clip in pairs]
     folder = resolve(model)
     processor = Processor.from_folder(folder)
+    started = clock()
     prompt = processor.prepare([Message("user", tuple(parts))])
+    prepare_s = clock() - started
     place = choose_device(device)
-    kind = choose_dtype(dtype, place)
-    work = count_work(processor.config, [one.grid_thw for one in prompt.visuals], len(prompt.token_ids_T), dtype=kind)
+    quantization = quantization_config(folder)
+    kind = choose_dtype("float32" if quantization and dtype is None and place.type == "cpu" else dtype, place)
+    work = count_work(
+        processor.config,
+        [one.grid_thw for one in prompt.visuals],
+        len(prompt.token_ids_T),
+        dtype=kind,
+        weight_bytes=None if quantization is None else sum(one.stat().st_size for one in folder.glob("*.safetensors")),
+    )
+    speed = known_speed(
+        processor.config,
+        device=place,
+        dtype=kind,
+        kept=kept_of(quantization),
+        compute=choose_compute(place),
+        cache=open_cache(otherwise=True),
+    )
     return Report(
         items=_items(pairs, prompt, processor),
         prompt_tokens=len(prompt.token_ids_T),
         model=model or folder.name,
         device=str(place),
         dtype=str(kind).removeprefix("torch."),
-        cost=estimate(work, measure_speed(device=place, dtype=kind)),
+        prepare_s=prepare_s,
+        cost=estimate(work, speed),
         visuals=prompt.visuals,
         processor=processor,
     )

@@ -1,11 +1,10 @@
-"""What a prompt will cost on this machine: counted from the checkpoint's sizes, divided by a speed measured here.
+"""What a prompt will cost on this machine: its operations, counted from the checkpoint's sizes, and their seconds.
 
 The counts are those of the published architecture: every Linear is 2 operations a weight and row, attention is
-4 * width operations for each pair of tokens that see each other. The result is an estimate, good to a factor of two.
+4 * width operations for each pair of tokens that see each other. anyres/engine/speed.py measures what they take.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,34 +13,37 @@ from anyres.config import Qwen2VLConfig, TextConfig, VisionConfig
 from anyres.model_input import Grid
 
 __all__ = [
+    "PROGRAM_BYTES",
     "Estimate",
+    "Pace",
     "Speed",
     "Work",
     "count_work",
     "estimate",
-    "measure_speed",
     "text_parameters",
     "vision_parameters",
 ]
 
 PIXEL_BYTES = 4  # patches are float32
 ANSWER_TOKENS = 256  # places of the KV cache counted for the answer
-MATMUL_SIDE = 512
-MATVEC_ROWS = 16_384  # 64 MB in float32: more than caches hold
-LAYER_CALLS = 20  # operations a layer starts, each of which costs `call_s` however small it is
+PROGRAM_BYTES = 450_000_000  # Python and torch: 381 MB after one answer of `tiny`, and some room
 
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations and bytes of one prompt. `decode_bytes` are read for each token of the answer."""
+    """Operations and bytes of one prompt. Of the operations `*_attention_flops` are those between tokens.
+
+    `read_bytes` are read for each token of the answer besides the layers' weights: the head and the KV cache.
+    """
 
     vision_flops: float
+    vision_attention_flops: float
     prefill_flops: float
-    decode_bytes: int
+    prefill_attention_flops: float
+    read_bytes: int
     weight_bytes: int
     cache_bytes: int
     working_bytes: int
-    layers: int
 
     @property
     def memory_bytes(self) -> int:
@@ -49,12 +51,34 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """Of a large matrix product, of reading weights once, and of starting an operation."""
+class Pace:
+    """Of all layers of the vision encoder, or of the decoder: seconds that a pass takes however small it is, and
+    operations a second of Linears and of attention.
 
+    >>> Pace(start_s=1.0, flops_per_s=10.0, attention_flops_per_s=5.0).seconds(40.0, 20.0)
+    7.0
+    """
+
+    start_s: float
     flops_per_s: float
+    attention_flops_per_s: float
+
+    def seconds(self, flops: float, attention_flops: float) -> float:
+        """Of one pass with so many operations, of which some are attention; 0 for none at all."""
+        if not flops:
+            return 0.0
+        linear_s = (flops - attention_flops) / self.flops_per_s
+        return self.start_s + linear_s + attention_flops / self.attention_flops_per_s
+
+
+@dataclass(frozen=True)
+class Speed:
+    """`token_s`: one token through all layers, without head and cache, which are read with `bytes_per_s`."""
+
+    vision: Pace
+    text: Pace
+    token_s: float
     bytes_per_s: float
-    call_s: float
 
 
 @dataclass(frozen=True)
@@ -67,8 +91,17 @@ class Estimate:
     token_s: float
 
 
-def count_work(config: Qwen2VLConfig, grids: Sequence[Grid], prompt_tokens: int, *, dtype: torch.dtype) -> Work:
+def count_work(
+    config: Qwen2VLConfig,
+    grids: Sequence[Grid],
+    prompt_tokens: int,
+    *,
+    dtype: torch.dtype,
+    weight_bytes: int | None = None,
+) -> Work:
     """`grids` are the (t, h, w) of pictures and clips; `prompt_tokens` counts text and visual tokens together.
+
+    `weight_bytes` are those of quantised weights; else all are kept in `dtype`.
 
     >>> work = count_work(Qwen2VLConfig(), [(1, 32, 32)], 300, dtype=torch.float32)
     >>> f"{work.vision_flops / 1e12:.1f} TFLOP, {work.weight_bytes / 1e9:.1f} GB"
@@ -77,44 +110,35 @@ def count_work(config: Qwen2VLConfig, grids: Sequence[Grid], prompt_tokens: int,
     vision, text = config.vision, config.text
     patches = sum(t * h * w for t, h, w in grids)
     cache_width = 2 * text.num_hidden_layers * text.num_key_value_heads * text.head_dim
-    cache_bytes = cache_width * (prompt_tokens + ANSWER_TOKENS) * dtype.itemsize
     working = max(
         patches * (vision.patch_values * PIXEL_BYTES + _vision_row(vision) * dtype.itemsize),
         prompt_tokens * _text_row(text) * dtype.itemsize,
     )
     weights = vision_parameters(vision) + text_parameters(text)
+    dense_bytes = weights * dtype.itemsize
+    kept = dense_bytes if weight_bytes is None else weight_bytes
+    head_bytes = text.hidden_size * text.vocab_size * kept // weights
+    vision_attention, text_attention = _vision_attention(vision, grids), _text_attention(text, prompt_tokens)
     return Work(
-        vision_flops=_vision_flops(vision, grids),
-        prefill_flops=_prefill_flops(text, prompt_tokens),
-        decode_bytes=_decode_weights(text) * dtype.itemsize + cache_width * prompt_tokens * dtype.itemsize,
-        weight_bytes=weights * dtype.itemsize,
-        cache_bytes=cache_bytes,
+        vision_flops=_vision_linear(vision, patches) + vision_attention,
+        vision_attention_flops=vision_attention,
+        prefill_flops=_text_linear(text, prompt_tokens) + text_attention,
+        prefill_attention_flops=text_attention,
+        read_bytes=head_bytes + cache_width * prompt_tokens * dtype.itemsize,
+        weight_bytes=kept,
+        cache_bytes=cache_width * (prompt_tokens + ANSWER_TOKENS) * dtype.itemsize,
         working_bytes=working,
-        layers=text.num_hidden_layers,
     )
 
 
 def estimate(work: Work, speed: Speed) -> Estimate:
     """Work divided by speed."""
-    starting_s = work.layers * LAYER_CALLS * speed.call_s
     return Estimate(
-        memory_bytes=work.memory_bytes,
-        encode_s=work.vision_flops / speed.flops_per_s,
-        prefill_s=work.prefill_flops / speed.flops_per_s + starting_s,
-        token_s=work.decode_bytes / speed.bytes_per_s + starting_s,
+        memory_bytes=work.memory_bytes + PROGRAM_BYTES,
+        encode_s=speed.vision.seconds(work.vision_flops, work.vision_attention_flops),
+        prefill_s=speed.text.seconds(work.prefill_flops, work.prefill_attention_flops),
+        token_s=speed.token_s + work.read_bytes / speed.bytes_per_s,
     )
-
-
-def measure_speed(
-    *, device: torch.device, dtype: torch.dtype, seconds: float = 0.2, clock: Callable[[], float] = time.perf_counter
-) -> Speed:
-    """Multiplies matrices for about `seconds` on the device, and a matrix by a vector, which reads each weight once."""
-    square = torch.ones(MATMUL_SIDE, MATMUL_SIDE, device=device, dtype=dtype)
-    tall = torch.ones(MATVEC_ROWS, 2 * MATMUL_SIDE, device=device, dtype=dtype)
-    row, few = tall[:1], square[:2, :2]
-    flops = 2 * MATMUL_SIDE**3 / _seconds_of(lambda: square @ square, seconds / 2, clock)
-    read = tall.numel() * tall.element_size() / _seconds_of(lambda: row @ tall.T, seconds / 4, clock)
-    return Speed(flops, read, _seconds_of(lambda: few + few, seconds / 4, clock, repeats=20))
 
 
 def vision_parameters(config: VisionConfig) -> int:
@@ -155,25 +179,27 @@ def _text_layer_weights(config: TextConfig) -> int:
     return 2 * width * width + 2 * width * kv_width + 3 * width * config.intermediate_size
 
 
-def _vision_flops(config: VisionConfig, grids: Sequence[Grid]) -> float:
-    """Attention is inside each frame pair only."""
-    patches = sum(t * h * w for t, h, w in grids)
+def _vision_linear(config: VisionConfig, patches: int) -> float:
     merged = config.embed_dim * config.merge_area
-    linear = 2 * patches * (config.patch_values * config.embed_dim + config.depth * _vision_block_weights(config))
-    merger = 2 * patches // config.merge_area * (merged * merged + merged * config.hidden_size)
-    pairs_seen = sum(t * (h * w) ** 2 for t, h, w in grids)
-    return float(linear + merger + config.depth * 4 * config.embed_dim * pairs_seen)
+    layers = config.patch_values * config.embed_dim + config.depth * _vision_block_weights(config)
+    merger = patches // config.merge_area * (merged * merged + merged * config.hidden_size)
+    return 2.0 * (patches * layers + merger)
 
 
-def _prefill_flops(config: TextConfig, tokens: int) -> float:
-    """Each token sees those before it, half of all pairs; the head runs for the last token alone."""
-    linear = 2 * tokens * config.num_hidden_layers * _text_layer_weights(config)
-    attention = config.num_hidden_layers * 4 * config.hidden_size * tokens * tokens / 2
-    return linear + attention + 2 * config.hidden_size * config.vocab_size
+def _vision_attention(config: VisionConfig, grids: Sequence[Grid]) -> float:
+    """Inside each frame pair only."""
+    return float(config.depth * 4 * config.embed_dim * sum(t * (h * w) ** 2 for t, h, w in grids))
 
 
-def _decode_weights(config: TextConfig) -> int:
-    return config.num_hidden_layers * _text_layer_weights(config) + config.hidden_size * config.vocab_size
+def _text_linear(config: TextConfig, tokens: int) -> float:
+    """The head runs for the last token alone."""
+    head = config.hidden_size * config.vocab_size
+    return 2.0 * (tokens * config.num_hidden_layers * _text_layer_weights(config) + head)
+
+
+def _text_attention(config: TextConfig, tokens: int) -> float:
+    """Each token sees those before it, half of all pairs."""
+    return config.num_hidden_layers * 4 * config.hidden_size * tokens * tokens / 2
 
 
 def _vision_row(config: VisionConfig) -> int:
@@ -183,18 +209,3 @@ def _vision_row(config: VisionConfig) -> int:
 
 def _text_row(config: TextConfig) -> int:
     return 3 * config.hidden_size + 3 * config.intermediate_size
-
-
-def _seconds_of(
-    step: Callable[[], torch.Tensor], seconds: float, clock: Callable[[], float], *, repeats: int = 1
-) -> float:
-    """Best seconds of one step within the time given; reading a value waits for the device."""
-    step()[0, 0].item()
-    best, stop = float("inf"), clock() + seconds
-    while best == float("inf") or clock() < stop:
-        started = clock()
-        for _ in range(repeats):
-            result = step()
-        result[0, 0].item()
-        best = min(best, (clock() - started) / repeats)
-    return best

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from anyres.config import Qwen2VLConfig
-from anyres.engine.estimate import count_work, text_parameters, vision_parameters
+from anyres.engine.estimate import PROGRAM_BYTES, count_work, text_parameters, vision_parameters
 from anyres.errors import OptionError
 from anyres.processing.image import DEFAULT_MAX_PIXELS
 
@@ -19,7 +19,6 @@ WIDE_BYTES, NARROW_BYTES = 8.5 / 8, 4.5 / 8  # a weight in 8 and 4 bits, with it
 TOKEN_PIXELS = 28 * 28
 SMALLEST_TOKENS = 64  # of a picture; less shows nothing
 PROMPT_TOKENS = 512  # of text, beside one picture
-PROGRAM_BYTES = 450_000_000  # Python and torch: 381 MB after one answer of `tiny`, and some room
 SPARE = 0.9  # of what is granted; the estimate is no promise
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 

@@ -50,10 +50,16 @@ def small_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
     return replace(model_config(tokenizer), vision=vision, text=text, torch_dtype="float32")
 
 
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, cache_folder: Path) -> Run:
     """Calls the app; nothing outside this process is started, and no terminal is there."""
     monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("ANYRES_CACHE", str(cache_folder))
 
     def call(*arguments: str | Path, stdin: bytes | None = None) -> Result:
         return CliRunner().invoke(app, [str(one) for one in arguments], input=stdin, prog_name="anyres")

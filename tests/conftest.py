@@ -1,0 +1,13 @@
+"""What holds for all tests."""
+
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_cache_of_the_user() -> Iterator[None]:
+    """Nothing is read from, or left in, the caches of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("ANYRES_CACHE", "off")
+        yield
