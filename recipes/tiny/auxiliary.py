@@ -10,6 +10,7 @@ from recipes.tiny.batches import IGNORED, LONGEST, Batch, per_question
 from recipes.tiny.factory import CLASSES
 from recipes.tiny.lines import SLOTS
 from recipes.tiny.places import BOX, CENTRES, CHANGE, COLOUR, MOTION, PRESENCE, SHAPE
+from recipes.tiny.scenes import MOST
 from recipes.tiny.things import COLOURS, SHAPES
 
 __all__ = ["AuxiliaryHead", "Tapped"]
@@ -19,19 +20,20 @@ MOST_CENTRES = 2
 MOST_CELLS = 12
 """Rows or columns of a picture of things, less one."""
 SIDE = 7
-"""Rows or columns of the largest picture of things."""
+"""Rows or columns of the largest picture of things, and the tokens from a question's end to its answer."""
 PARTS = slice(5, 9)
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
 
 
 class Tapped(NamedTuple):
-    """Hidden states within the decoder: of the visual tokens, and where answers begin, after an early layer; where
-    each of the answers' tokens is told, after a later one; which of these begin an answer; and their samples."""
+    """Hidden states within the decoder: of the visual tokens after an early layer; of the SIDE tokens up to the one
+    where the answer begins, after that and after a later one; and after the later one, where each of the answers'
+    tokens is told, and their samples."""
 
     visual_MD: Tensor
-    early_BD: Tensor
+    early_BSD: Tensor
+    late_BSD: Tensor
     late_ND: Tensor
-    first_N: Tensor
     sample_N: Tensor
 
 
@@ -42,10 +44,11 @@ class AuxiliaryHead(nn.Module):
     things, the box, the number of centres, the colour and shape of what is centred there, and the motion. All these are
     told from the vision encoder's output. Where a cell lies in the picture, only the decoder can know: its visual
     tokens tell the box measured from the top left corner (of what comes after them they know nothing, so not in parts
-    of the picture). Where the answer begins, an early layer tells the picture's rows and columns and what the question
-    names. A later one tells for each token of the answer whether that is there, and where: from the corner in cells,
-    and in parts of the picture; and, where the answer begins, how many of the things that the question is about have
-    their centre in each cell.
+    of the picture). Where the answer begins, an early layer tells the picture's rows and columns, and all tokens
+    between question and answer what the question names. A later one tells for each token of the answer whether that
+    is there, and where: from the corner in cells, and in parts of the picture. There, each of the tokens between
+    question and answer also has a row of the picture to count: how many of the things that the question is about
+    have their centre in each of its cells, and in all of them.
     """
 
     def __init__(self, width: int) -> None:
@@ -61,7 +64,8 @@ class AuxiliaryHead(nn.Module):
         self.asked = nn.Linear(width, len(COLOURS) + 1 + len(SHAPES) + 1)
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
-        self.spread = nn.Linear(width, SIDE * SIDE * (MOST_CENTRES + 1))
+        self.row_cells = nn.Linear(width, SIDE * (MOST_CENTRES + 1))
+        self.row_counts = nn.Linear(width, MOST + 1)
 
     def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
@@ -87,9 +91,9 @@ class AuxiliaryHead(nn.Module):
                 loss = loss + part
                 figures[name] = part.item()
         if batch.spread_BM is not None and tapped is not None:
-            spread = self._spread_loss(tapped, batch.spread_BM, batch)
-            loss = loss + spread
-            figures["spread"] = spread.item()
+            for name, part in self._count_losses(tapped, batch.spread_BM, batch).items():
+                loss = loss + part
+                figures[name] = part.item()
         return loss, figures
 
     def _place_losses(self, normed_MD: Tensor, places_MX: Tensor) -> dict[str, Tensor]:
@@ -116,7 +120,7 @@ class AuxiliaryHead(nn.Module):
         wanted = per_question(batch.places_MX[:, BOX] + middle, batch)
         boxed = wanted.isfinite().all(-1)
         told = self.absolute(self.decoder_norm(tapped.visual_MD[boxed])).float()
-        sizes = self.sizes(self.decoder_norm(tapped.early_BD)).float().unflatten(-1, (2, MOST_CELLS))
+        sizes = self.sizes(self.decoder_norm(tapped.early_BSD[:, -1])).float().unflatten(-1, (2, MOST_CELLS))
         size = torch.tensor([rows, columns]).expand(len(sizes), 2)
         return {
             "absolute": 0.5 * F.smooth_l1_loss(told, wanted[boxed], beta=0.1) if boxed.any() else 0 * told.sum(),
@@ -124,12 +128,10 @@ class AuxiliaryHead(nn.Module):
         }
 
     def _question_losses(self, tapped: Tapped, batch: Batch) -> dict[str, Tensor]:
-        named = self.asked(self.decoder_norm(tapped.early_BD)).float()
+        named = self.asked(self.decoder_norm(tapped.early_BSD)).float().flatten(0, 1)
+        wanted = batch.asked_B7[:, :2].long().repeat_interleave(SIDE, dim=0)
         colours, shapes = named.split((len(COLOURS) + 1, len(SHAPES) + 1), dim=-1)
-        losses = {
-            "asked": 0.2 * _cross_entropy(colours, batch.asked_B7[:, 0].long())
-            + 0.2 * _cross_entropy(shapes, batch.asked_B7[:, 1].long())
-        }
+        losses = {"asked": 0.2 * _cross_entropy(colours, wanted[:, 0]) + 0.2 * _cross_entropy(shapes, wanted[:, 1])}
         referent = batch.asked_B7[tapped.sample_N, 2:]
         told = self.referent(self.late_norm(tapped.late_ND)).float()
         known, there = referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
@@ -142,12 +144,22 @@ class AuxiliaryHead(nn.Module):
             losses["parts"] = 2 * F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
 
-    def _spread_loss(self, tapped: Tapped, spread_BM: Tensor, batch: Batch) -> Tensor:
+    def _count_losses(self, tapped: Tapped, spread_BM: Tensor, batch: Batch) -> dict[str, Tensor]:
         rows, columns = batch.grid[1] // 2, batch.grid[2] // 2
-        told = self.spread(self.late_norm(tapped.late_ND[tapped.first_N])).float()
-        cells_BMC = told.unflatten(-1, (SIDE, SIDE, -1))[:, :rows, :columns].flatten(1, 2)
-        wanted_BM = spread_BM.clamp(max=MOST_CENTRES)
-        return 0.5 * F.cross_entropy(cells_BMC.flatten(0, 1), wanted_BM.flatten(), reduction="sum") / len(spread_BM)
+        late_BSD = self.late_norm(tapped.late_BSD)
+        cells = self.row_cells(late_BSD).float().unflatten(-1, (SIDE, -1))[:, :rows, :columns]
+        wanted_BRC = spread_BM.unflatten(-1, (rows, columns))
+        in_rows_BS = F.pad(wanted_BRC.sum(-1), (0, SIDE - rows))
+        counts = self.row_counts(late_BSD).float()
+        return {
+            "spread": 0.5 * _sum_of_each(cells, wanted_BRC.clamp(max=MOST_CENTRES)),
+            "rows": 0.5 * _sum_of_each(counts, in_rows_BS),
+        }
+
+
+def _sum_of_each(logits: Tensor, wanted: Tensor) -> Tensor:
+    """Cross entropy summed over the classified of one question, mean over questions, which are the first axis."""
+    return F.cross_entropy(logits.flatten(0, -2), wanted.flatten(), reduction="sum") / len(wanted)
 
 
 def _class_ids(column_M: Tensor) -> Tensor:

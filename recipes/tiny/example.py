@@ -25,6 +25,8 @@ class Dense:
     """Of each cell, the names of the things in it, the largest first."""
     places: NDArray[np.float32] | None = None
     """[M, COLUMNS] of recipes/tiny/places.py."""
+    counted: Sequence[int] | None = None
+    """Of each cell of a still, how many of the things that the question is about have their centre in it."""
 
 
 @dataclass(frozen=True)

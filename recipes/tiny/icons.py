@@ -1,6 +1,7 @@
 """Pictures of drawn things: name them, say whose flag it is, count them, find one, tell what stands where."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from recipes.tiny.conversation import Frame, about_pictures, pick
 from recipes.tiny.example import Dense, Example
 from recipes.tiny.icon_pack import EASY, Cutout, Icon, IconPack, drawn, icon_pack, paste
 from recipes.tiny.icon_words import AT, CORNERS, COUNT, EVERY, FLAG, LIST, NAME, TOTAL, WHERE
-from recipes.tiny.regions import Size, dense_of, found
+from recipes.tiny.regions import Size, counted_cells, dense_of, found
 from recipes.tiny.things import CELL, Rgb, background, spots, weathered
 
 __all__ = [
@@ -177,7 +178,10 @@ def make_icon_count(rng: np.random.Generator, *, split: str, difficulty: float, 
         asked, count = pick(rng, icons), int(rng.integers(0, most + 1))
         rest = others(rng, icons, [asked], int(rng.integers(count == 0, max(2, most - count + 1))))
         shown, question = [asked] * count + rest, pick(rng, COUNT).format(asked.name)
-    frame, dense, _ = scene_of(rng, assets, shown, split=split, difficulty=difficulty)
+    frame, dense, laid = scene_of(rng, assets, shown, split=split, difficulty=difficulty)
+    dense = replace(
+        dense, counted=counted_cells([one.region for one in laid[:count]], (frame.shape[0], frame.shape[1]))
+    )
     return about_pictures("icon-count", [frame], (question, str(count)), dense=[dense], metric="number")
 
 
@@ -201,8 +205,10 @@ def make_icon_boxes(rng: np.random.Generator, *, split: str, difficulty: float, 
     rest = others(rng, icons, [asked], int(rng.integers(0, 3 + int(3 * difficulty))))
     frame, dense, laid = scene_of(rng, assets, [asked] * count + rest, split=split, difficulty=difficulty)
     boxes = sorted((one.box for one in laid[:count]), key=lambda box: (box[1], box[0]))
-    answer = found(asked.name, boxes, (frame.shape[0], frame.shape[1]))
+    size = (frame.shape[0], frame.shape[1])
+    answer = found(asked.name, boxes, size)
     question = pick(rng, EVERY).format(asked.name)
+    dense = replace(dense, counted=counted_cells([one.region for one in laid[:count]], size))
     return about_pictures("icon-boxes", [frame], (question, answer), dense=[dense], metric="box")
 
 

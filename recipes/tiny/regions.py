@@ -11,7 +11,18 @@ from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, Change, P
 from recipes.tiny.places import STEP as MOTION_STEP
 from recipes.tiny.things import CELL, SLOTS
 
-__all__ = ["Box", "Region", "Size", "box_at", "box_text", "clip_dense", "dense_of", "found", "point_text"]
+__all__ = [
+    "Box",
+    "Region",
+    "Size",
+    "box_at",
+    "box_text",
+    "clip_dense",
+    "counted_cells",
+    "dense_of",
+    "found",
+    "point_text",
+]
 
 Size = tuple[int, int]
 """(height, width) in pixels, multiples of 28."""
@@ -94,11 +105,29 @@ def place(
     cells = np.flatnonzero(seen)
     middles = np.stack([cells % columns + 0.5, cells // columns + 0.5], axis=1)
     table[cells, BOX] = np.array(region.box) / CELL - np.tile(middles, 2)
-    x, y = region.middle
-    table[min(max(int(y // CELL), 0), rows - 1) * columns + min(max(int(x // CELL), 0), columns - 1), CENTRES] += 1
+    table[centre_cell(region, rows, columns), CENTRES] += 1
     if changed is not None:
         right, down, change = changed.get((region.name, region.key), (0.0, 0.0, 0.0))
         table[cells, MOVED] = right / MOTION_STEP, down / MOTION_STEP, change
+
+
+def centre_cell(region: Region, rows: int, columns: int) -> int:
+    """The cell, row-major, that its middle lies in."""
+    x, y = region.middle
+    return min(max(int(y // CELL), 0), rows - 1) * columns + min(max(int(x // CELL), 0), columns - 1)
+
+
+def counted_cells(regions: Sequence[Region], size: Size) -> tuple[int, ...]:
+    """How many of the regions have their middle in each cell.
+
+    >>> counted_cells([Region("star", (30.0, 2.0, 40.0, 12.0)), Region("star", (44.0, 9.0, 60.0, 19.0))], (28, 84))
+    (0, 2, 0)
+    """
+    rows, columns = size[0] // CELL, size[1] // CELL
+    counts = [0] * (rows * columns)
+    for region in regions:
+        counts[centre_cell(region, rows, columns)] += 1
+    return tuple(counts)
 
 
 def clip_dense(stage: Sequence[Sequence[Region]], size: Size, *, letters: Sequence[str] | None = None) -> Dense:

@@ -224,14 +224,16 @@ def further(rng: np.random.Generator, things: list[Thing], size: tuple[int, int]
     single = [thing for thing in things if there.count(thing.name) == 1]
     found = []
     for _ in range(FURTHER):
-        if single and rng.random() < 0.5:
+        if single and rng.random() < 0.3:
             thing = single[int(rng.integers(len(single)))]
             question = pick(rng, BOX_QUESTIONS).format(thing.name)
             answer, where = box_answer(thing.name, box_text(thing, size)), spread(things, [thing.name], size)
             found.append(Asked(question, answer, referent_of(thing, size), where))
         else:
-            covered, noun = countable(rng, pick(rng, there if rng.random() < 0.8 else NAMES))
-            count = sum(name in covered for name in there)
+            drawn = [countable(rng, pick(rng, there if rng.random() < 0.8 else NAMES)) for _ in range(3)]
+            counts = [sum(name in covered for name in there) for covered, _ in drawn]
+            chosen = counts.index(max(counts)) if rng.random() < 0.5 else 0
+            (covered, noun), count = drawn[chosen], counts[chosen]
             question = pick(rng, COUNT_QUESTIONS).format(noun)
             found.append(Asked(question, str(count), NOBODY, spread(things, covered, size)))
     return found

@@ -37,7 +37,8 @@ def make_shapes(
     """
     task = pick(rng, tuple(scenes.PLANS))
     scene = scenes.make_scene(rng, task=task, difficulty=difficulty, size=None)
-    dense = Dense(names=tuple(tuple(cell) for cell in scene.cells), places=scene.places)
+    names = tuple(tuple(cell) for cell in scene.cells)
+    dense = Dense(names=names, places=scene.places, counted=scene.asked[0].spread)
     turns = scene.asked[0][:2]
     return about_pictures(f"shape-{task}", [scene.frame], turns, dense=[dense], metric=METRICS.get(task, "exact"))
 

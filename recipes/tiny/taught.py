@@ -50,13 +50,15 @@ class Item(NamedTuple):
     """One picture or clip of M visual tokens; None for what is not known of it.
 
     `letters` [M, LETTER_SLOTS] and `names` [M, NAME_SLOTS] are classes, NOTHING in empty slots; `order` [M] the place
-    in the answer of the first character of a cell, IGNORED where there is none; `places` as in recipes/tiny/places.py.
+    in the answer of the first character of a cell, IGNORED where there is none; `places` as in recipes/tiny/places.py;
+    `counted` [M] how many of the things that are asked for have their centre in a cell.
     """
 
     letters: NDArray[np.int16] | None
     names: NDArray[np.int16] | None
     order: NDArray[np.int16] | None
     places: Places | None
+    counted: NDArray[np.int16] | None = None
 
 
 class Taught(NamedTuple):
@@ -139,7 +141,8 @@ def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Ite
     if dense.names is not None:
         names = _slots(([classes.names[one] for one in cell if one in classes.names] for cell in dense.names),
                        NAME_SLOTS)  # fmt: skip
-    return Item(letters, names, order, dense.places)
+    counted = None if dense.counted is None else np.array(dense.counted, dtype=np.int16)
+    return Item(letters, names, order, dense.places, counted)
 
 
 def _slots(cells: Iterable[Sequence[int]], count: int) -> NDArray[np.int16]:

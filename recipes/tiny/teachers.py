@@ -4,7 +4,8 @@ From the vision encoder's output they tell the characters of each cell, the plac
 of things, their boxes, centres and motion. From an early decoder layer: at visual tokens, where that box lies from the
 top left corner (of what comes after them visual tokens know nothing, so not in parts of the picture); where an answer
 begins, the picture's rows and columns and what the question names. From a later one, for each token of an answer:
-whether that is there, and where, in cells and in parts of the picture.
+whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
+also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 
 Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
 that a pack with one picture of things does not learn as much of them as a pack full of these.
@@ -30,13 +31,16 @@ EARLY = 1
 MOST_CENTRES = 2
 MOST_CELLS = 40
 """Rows or columns of a picture, less one."""
+BANDS = 7
+"""Of rows, one for each token between a question and its answer. In a picture of fewer rows the last hold nothing."""
+MOST_COUNTED = 9
 PARTS = slice(5, 9)
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
 FAR = 8.0
 """Cells of a picture's longer side from which on errors in cells count less: they grow with it."""
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
-    "size": 0.1, "asked": 0.2, "there": 1.0, "referent": 0.5, "parts": 2.0,
+    "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
 Losses = dict[str, Tensor]
@@ -44,7 +48,8 @@ Losses = dict[str, Tensor]
 
 class Targets(NamedTuple):
     """Of all M visual tokens of a pack; IGNORED or NaN where nothing is known. `cells_M4` holds column, row, and the
-    columns and rows of the picture; `samples_M` the sample of each; `things_M` whether its picture tells of things."""
+    columns and rows of the picture; `samples_M` the sample of each; `things_M` whether its picture tells of things;
+    `counted_M` how many of what is asked for are centred there."""
 
     letters_MS: Tensor
     names_MS: Tensor
@@ -53,6 +58,7 @@ class Targets(NamedTuple):
     cells_M4: Tensor
     samples_M: Tensor
     things_M: Tensor
+    counted_M: Tensor
 
 
 class Teachers(nn.Module):
@@ -85,6 +91,7 @@ class Teachers(nn.Module):
         self.asked = nn.Linear(width, inner)
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
+        self.bands = nn.Linear(width, MOST_COUNTED + 1)
         for name, initial in (("levels_G", 0.0), ("right_G", 0.0), ("seen_G", 0.0)):
             self.register_buffer(name, torch.full((groups,), initial, dtype=torch.float64))
 
@@ -101,6 +108,8 @@ class Teachers(nn.Module):
             share = targets.things_M.float().mean()
             parts = self._early_losses(early_TD, targets, batch) | self._late_losses(late_TD, targets, batch)
             losses |= {name: share * part for name, part in parts.items()}
+        if (targets.counted_M != IGNORED).any():
+            losses["bands"] = self._bands_loss(late_TD, targets, batch)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -167,9 +176,8 @@ class Teachers(nn.Module):
 
     def _question_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
         """Where the first answer begins: the size of the first picture, and what is asked for."""
-        first_B = torch.searchsorted(batch.learnt_samples, torch.arange(len(batch.samples), device=early_TD.device))
         of_things, sizes_B2 = _sizes(targets, len(batch.samples))
-        normed = self.early_norm(early_TD[batch.learnt_N[first_B]][of_things])
+        normed = self.early_norm(early_TD[_answers_begin(batch)][of_things])
         told = self.sizes(normed).float().unflatten(-1, (2, MOST_CELLS)).flatten(0, 1)
         size = sizes_B2[of_things].clamp(max=MOST_CELLS - 1).long().flatten()
         losses = {"size": F.cross_entropy(told, size)}
@@ -201,6 +209,34 @@ class Teachers(nn.Module):
                 losses["parts"] = F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
 
+    def _bands_loss(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
+        known_M = targets.counted_M != IGNORED
+        row_M, rows_M = targets.cells_M4[known_M][:, 1].long(), targets.cells_M4[known_M][:, 3].long()
+        place_M = targets.samples_M[known_M] * BANDS + band_of(row_M, rows_M)
+        counts = torch.zeros(len(batch.samples) * BANDS, dtype=torch.int64, device=late_TD.device)
+        counts.index_add_(0, place_M, targets.counted_M[known_M])
+        asked_B = targets.samples_M[known_M].unique()
+        last_B = _answers_begin(batch)[asked_B]
+        told = self.bands(self.late_norm(late_TD[last_B[:, None] + torch.arange(1 - BANDS, 1, device=last_B.device)]))
+        wanted = counts.unflatten(0, (-1, BANDS))[asked_B].clamp(max=MOST_COUNTED)
+        loss = F.cross_entropy(told.float().flatten(0, 1), wanted.flatten())
+        return BANDS * loss * known_M.float().mean()
+
+
+def band_of(row_M: Tensor, rows_M: Tensor) -> Tensor:
+    """The band that each row is in, of a picture of so many rows: its own where there are enough.
+
+    >>> band_of(torch.tensor([0, 3, 0, 3, 13]), torch.tensor([4, 4, 14, 14, 14])).tolist()
+    [0, 3, 0, 1, 6]
+    """
+    return torch.where(rows_M <= BANDS, row_M, row_M * BANDS // rows_M)
+
+
+def _answers_begin(batch: PackedBatch) -> Tensor:
+    """The place in the pack of the last token before each sample's first answer."""
+    samples = torch.arange(len(batch.samples), device=batch.learnt_N.device)
+    return batch.learnt_N[torch.searchsorted(batch.learnt_samples, samples)]
+
 
 def _extras(batch: PackedBatch) -> list[Taught]:
     taught = [one for one in batch.extras if isinstance(one, Taught)]
@@ -221,8 +257,8 @@ def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) ->
     """One item's rows of the targets; cells that are not the visual tokens, after a resize, teach nothing."""
     t, rows, columns = grid
     count = t * rows * columns
-    letters, names, order, places = (
-        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 4
+    letters, names, order, places, counted = (
+        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 5
     )
     cell = torch.arange(count) % (rows * columns)
     size = torch.tensor([columns, rows]).expand(count, 2)
@@ -234,6 +270,7 @@ def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) ->
         torch.cat([torch.stack([cell % columns, cell // columns], dim=-1), size], dim=1).float(),
         torch.full((count,), sample),
         torch.full((count,), places is not None),
+        torch.full((count,), IGNORED) if counted is None else counted.long(),
     )
 
 

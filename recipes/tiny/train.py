@@ -31,13 +31,13 @@ from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
 from anyres.training.loss import Tap
 from anyres.training.muon import Muon
-from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
+from recipes.tiny.auxiliary import SIDE, AuxiliaryHead, Tapped
 from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch, per_question
 from recipes.tiny.scenes import FURTHER, SCENE_SIZES
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
-SCENES = ("colour", "shape", *4 * ("count",), *5 * ("box",), "absent", "present")
+SCENES = ("colour", "shape", *8 * ("count",), *3 * ("box",), "absent", "present")
 """Tasks of a scene, the harder ones more often."""
 CLIPS = ("order", "order", "motion", "change", "change", "moves")
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
@@ -276,7 +276,8 @@ def answer_losses(
     if batch.cells_MS is not None:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
         told_N = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0]
-        tapped = Tapped(early_TD[visual.flatten()], early_TD[told_N[first_N]], late_TD[told_N], first_N, sample_N)
+        before_BS = told_N[first_N][:, None] + torch.arange(1 - SIDE, 1)
+        tapped = Tapped(early_TD[visual.flatten()], early_TD[before_BS], late_TD[before_BS], late_TD[told_N], sample_N)
         extra, told = auxiliary.loss(visual_MD, batch, tapped)
         loss = loss + weight * extra
         figures |= told

@@ -107,6 +107,10 @@ def test_counts_are_those_of_the_picture_and_even(assets: Assets) -> None:
         assert dense.places is not None
         there = int(dense.places[:, CENTRES].sum())
         assert int(example.answer) <= there
+        assert dense.counted is not None
+        assert len(dense.counted) == len(dense.places)
+        assert sum(dense.counted) == int(example.answer)
+        assert (np.array(dense.counted) <= dense.places[:, CENTRES]).all()
         if question(example) in icons.TOTAL:
             assert int(example.answer) == there
         else:

@@ -17,7 +17,7 @@ from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
 from recipes.tiny.taught import NOTHING, Item, Taught, build_classes
-from recipes.tiny.teachers import WEIGHTS, Teachers
+from recipes.tiny.teachers import BANDS, MOST_COUNTED, WEIGHTS, Teachers, _targets
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
 BY_MAKER = {task.maker: task for task in TASKS}
@@ -82,7 +82,7 @@ def test_shares_follow_the_visual_tokens(bench: Bench) -> None:
     both = collate([*things.samples, *lines.samples], normalise_CV=things.normalise_CV)
     share = len(things.visual_at_M) / len(both.visual_at_M)
     alone, mixed = (loss_of(model, teachers, pack)[1] for pack in (things, both))
-    for name in ("names", "box", "centres", "absolute", "size", "asked", "there"):
+    for name in ("names", "box", "centres", "absolute", "size", "asked", "bands", "there"):
         assert mixed[name] == pytest.approx(share * alone[name], rel=1e-4), name
     line_figures = loss_of(model, teachers, lines)[1]
     assert mixed["letters"] == pytest.approx((1 - share) * line_figures["letters"], rel=1e-4)
@@ -129,6 +129,32 @@ def test_right_letters_cost_little(bench: Bench) -> None:
     assert figures["letters"] < 0.3 * first["letters"]
     assert figures["names"] < 0.3 * first["names"]
     assert figures["box"] < 0.5 * first["box"]
+
+
+def test_the_tokens_before_an_answer_count_the_bands(bench: Bench) -> None:
+    """A head that reads the right numbers off the late layer has no loss; one band further down, it has."""
+    _, teachers = bench.model()
+    pack = bench.pack("make_line", "make_shapes", count=8)
+    teachers.late_norm = torch.nn.Identity()  # type: ignore[assignment]
+    teachers.bands = torch.nn.Identity()  # type: ignore[assignment]
+    told = torch.zeros(len(pack.token_ids_T), MOST_COUNTED + 1)
+    ends = torch.tensor([0, *pack.lengths]).cumsum(0)
+    for number, sample in enumerate(pack.samples):
+        assert isinstance(sample.extras, Taught)
+        item = sample.extras.items[0]
+        assert item is not None
+        if item.counted is None:
+            continue
+        rows, columns = (side // 2 for side in sample.grids[0][1:])
+        first = int(pack.learnt_N[pack.learnt_samples == number][0])
+        assert ends[number] <= first < ends[number + 1]
+        for band in range(BANDS):
+            count = int(item.counted.reshape(rows, columns)[band].sum()) if band < rows else 0
+            told[first - BANDS + 1 + band, count] = 100.0
+    targets = _targets(pack, torch.device("cpu"))
+    assert int(targets.counted_M.clamp(min=0).sum()) > 2
+    assert float(teachers._bands_loss(told, targets, pack)) < 1e-5
+    assert float(teachers._bands_loss(told.roll(1, 0), targets, pack)) > 1
 
 
 def test_empty_slots_are_a_class_of_their_own(bench: Bench) -> None:

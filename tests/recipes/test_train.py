@@ -16,14 +16,13 @@ from anyres.processing.tokenizer import Tokenizer
 from anyres.training.muon import Muon, orthogonalised
 from recipes.tiny import auxiliary, batches, train
 from recipes.tiny.auxiliary import AuxiliaryHead, Tapped
-from recipes.tiny.batches import Batch, Plan, collate
+from recipes.tiny.batches import IGNORED, Batch, Plan, collate
 from recipes.tiny.factory import make_sample
 from recipes.tiny.fonts import builtin_fonts
 from recipes.tiny.scenes import FURTHER
 from recipes.tiny.shape import model_config
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
-ALL = torch.ones(8, dtype=torch.bool)
 
 
 @pytest.fixture(scope="module")
@@ -88,15 +87,28 @@ def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Toke
     loss.backward()
     unused = {name for name, p in [*model.named_parameters(), *head.named_parameters()] if p.grad is None}
     modules = {name.split(".")[0] for name in unused}
+    rows = {"row_cells", "row_counts"}
     no_use = {
-        "line": {"places", "centred", "decoder_norm", "absolute", "sizes", "asked", "late_norm", "referent", "spread"},
+        "line": {"places", "centred", "decoder_norm", "absolute", "sizes", "asked", "late_norm", "referent", *rows},
         "box": {"order"},
-        "motion": {"order", "spread"},
+        "motion": {"order", *rows},
     }
     assert modules == no_use[task]
     wanted = {
         "line": {"order"},
-        "box": {"box", "centres", "centred", "absolute", "size", "asked", "there", "referent", "parts", "spread"},
+        "box": {
+            "box",
+            "centres",
+            "centred",
+            "absolute",
+            "size",
+            "asked",
+            "there",
+            "referent",
+            "parts",
+            "spread",
+            "rows",
+        },
         "motion": {"motion", "referent"},
     }
     assert wanted[task] <= seen.keys()
@@ -117,18 +129,13 @@ def test_the_box_in_the_whole_picture(tokenizer: Tokenizer) -> None:
     boxes = batch.places_MX[:, :4] + middle
     assert float(boxes[boxes.isfinite()].min()) >= 0
     assert float(boxes[boxes.isfinite()].max()) <= 3
-    right = head._position_losses(Tapped(boxes, torch.zeros(5, 4), torch.zeros(5, 4), ALL[:5], torch.arange(5)), batch)
+    before = torch.zeros(5, auxiliary.SIDE, 4)
+    right = head._position_losses(Tapped(boxes, before, before, before[:, 0], torch.arange(5)), batch)
     assert {name: float(value.detach()) for name, value in right.items()} == pytest.approx(
         {"absolute": 0.0, "size": 0.0}, abs=1e-6
     )
-    assert (
-        float(
-            head._position_losses(
-                Tapped(boxes + 0.3, torch.zeros(5, 4), torch.zeros(5, 4), ALL[:5], torch.arange(5)), batch
-            )["absolute"].detach()
-        )
-        > 0.1
-    )
+    wrong = head._position_losses(Tapped(boxes + 0.3, before, before, before[:, 0], torch.arange(5)), batch)
+    assert float(wrong["absolute"].detach()) > 0.1
 
 
 def test_the_referent_in_cells_and_in_parts(tokenizer: Tokenizer) -> None:
@@ -141,33 +148,56 @@ def test_the_referent_in_cells_and_in_parts(tokenizer: Tokenizer) -> None:
         for numbers in (re.findall(r"\d+", answer) for answer in batch.answers)
     ])  # fmt: skip
     sample_N = torch.tensor([0, 0, 1, 2, 2])
-    right = head._question_losses(
-        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N], ALL[:3], sample_N), batch
-    )
+    before = torch.zeros(3, auxiliary.SIDE, 9)
+    right = head._question_losses(Tapped(told_B9, before, before, told_B9[sample_N], sample_N), batch)
     assert float(right["referent"].detach()) < 1e-4
     assert float(right["parts"].detach()) < 1e-4
     assert float(right["there"].detach()) < 1e-4
-    wrong = head._question_losses(
-        Tapped(torch.zeros(1, 9), torch.zeros(3, 9), told_B9[sample_N.flip(0)], ALL[:3], sample_N), batch
-    )
+    wrong = head._question_losses(Tapped(told_B9, before, before, told_B9[sample_N.flip(0)], sample_N), batch)
     assert float(wrong["parts"].detach()) > 0.01
 
 
-def test_a_head_that_knows_the_cells_of_what_is_asked_for_has_no_loss(tokenizer: Tokenizer) -> None:
+def test_heads_that_know_what_each_row_holds_have_no_loss(tokenizer: Tokenizer) -> None:
     batch = batch_of("count", tokenizer)
     assert batch.spread_BM is not None
-    sides = (auxiliary.SIDE, auxiliary.SIDE, auxiliary.MOST_CENTRES + 1)
-    told = torch.zeros(len(batch.answers), *sides)
-    counted = batch.spread_BM.clamp(max=auxiliary.MOST_CENTRES)
-    told[:, :3, :3] = 100.0 * F.one_hot(counted.unflatten(1, (3, 3)), sides[-1])
-    head = AuxiliaryHead(told[0].numel())
-    head.late_norm, head.spread = torch.nn.Identity(), torch.nn.Identity()  # type: ignore[assignment]
-    late_ND, nothing = told.flatten(1).repeat_interleave(2, dim=0), torch.zeros(0)
-    first_N = torch.tensor([True, False] * len(told))
-    assert float(head._spread_loss(Tapped(nothing, nothing, late_ND, first_N, nothing), batch.spread_BM, batch)) < 1e-4
-    shifted = Tapped(nothing, nothing, late_ND.roll(2, 0), first_N, nothing)
-    assert float(head._spread_loss(shifted, batch.spread_BM, batch)) > 1
+    questions, kinds = len(batch.answers), auxiliary.MOST_CENTRES + 1
+    in_cells = batch.spread_BM.unflatten(1, (3, 3))
+    told = torch.zeros(questions, auxiliary.SIDE, auxiliary.SIDE * kinds + auxiliary.MOST + 1)
+    cells, counts = told.split((auxiliary.SIDE * kinds, auxiliary.MOST + 1), dim=-1)
+    cells[:, :3, : 3 * kinds] = 100.0 * F.one_hot(in_cells.clamp(max=auxiliary.MOST_CENTRES), kinds).flatten(2)
+    counts[..., 0] = 100.0
+    counts[:, :3] = 100.0 * F.one_hot(in_cells.sum(-1), auxiliary.MOST + 1)
+    head = AuxiliaryHead(4)
+    head.late_norm = torch.nn.Identity()  # type: ignore[assignment]
+    head.row_cells = Part(0, auxiliary.SIDE * kinds)  # type: ignore[assignment]
+    head.row_counts = Part(auxiliary.SIDE * kinds, told.shape[-1])  # type: ignore[assignment]
+    nothing = torch.zeros(0)
+    right = head._count_losses(Tapped(nothing, nothing, told, nothing, nothing), batch.spread_BM, batch)
+    assert {name: float(loss) for name, loss in right.items()} == pytest.approx({"spread": 0.0, "rows": 0.0}, abs=1e-4)
+    shifted = Tapped(nothing, nothing, told.roll(1, dims=1), nothing, nothing)
+    wrong = head._count_losses(shifted, batch.spread_BM, batch)
+    assert min(float(loss) for loss in wrong.values()) > 1
     assert [int(counts.sum()) for counts in batch.spread_BM] == [int(answer) for answer in batch.answers]
+
+
+def test_every_prompt_has_a_token_for_each_row_between_its_question_and_its_answer(tokenizer: Tokenizer) -> None:
+    """They follow the question's last word, so that each of them can know what is asked for."""
+    batch = batch_of("count", tokenizer)
+    for ids, labels in zip(batch.ids_BL, batch.labels_BL, strict=True):
+        first = int((labels != IGNORED).nonzero()[0, 0])
+        between = [int(one) for one in ids[first - auxiliary.SIDE + 1 : first + 1]]
+        assert tokenizer.decode(between, skip_special=False) == "<|im_end|>\n<|im_start|>assistant\n"
+
+
+class Part(torch.nn.Module):
+    """Columns `start` to `stop` of what it is given."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.columns = slice(start, stop)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[..., self.columns]
 
 
 def test_labels_are_the_next_tokens_of_the_answer(tokenizer: Tokenizer) -> None:
