@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperGroup
 
 from anyres.cli.ask import AskCommand, ask
+from anyres.cli.cache import cache
 from anyres.cli.card import card
 from anyres.cli.find import find
 from anyres.cli.inspect import inspect
@@ -110,7 +111,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models, card, quantize, train):
+for command in (find, inspect, verify, pull, models, card, cache, quantize, train):
     app.command()(command)
 
 

@@ -8,7 +8,7 @@ import pytest
 from anyres.cli import app as app_module
 from tests.cli.conftest import Run
 
-COMMANDS = ("ask", "find", "inspect", "verify", "pull", "models", "card", "train")
+COMMANDS = ("ask", "find", "inspect", "verify", "pull", "models", "card", "cache", "train")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
