@@ -40,10 +40,11 @@ def quantize(
 ) -> None:
     """Writes a checkpoint whose weights are kept in 4 or 8 bits, with a card of what that cost.
 
-    int8 is near the source; int4 is half of that, and faster; nf4 is what bitsandbytes reads. The card compares
-    next tokens with the source's on the pictures of --calibrate, or on some that come with anyres. With --calibrate
-    rounding also spares what matters on such pictures. Weights pass through one at a time: a 72B needs some gigabytes
-    of memory. DIR is there only when all of it is.
+    int8 is near the source; int4 is half of that, and faster; nf4 is what bitsandbytes reads. For int4, weights are
+    rounded so that little is lost on drawn pictures, and on those of --calibrate. The card compares next tokens with
+    the source's: on every second picture of --calibrate, which rounding has not seen, or on some that come with
+    anyres. Weights pass through one at a time: a 72B needs some gigabytes of memory. DIR is there only when all of
+    it is.
 
     Examples:
 
@@ -74,6 +75,7 @@ def _quantise(
     name: str, method: "Method", output: Path, calibrate: list[Path], report: "Callable[[Progress], None]"
 ) -> "Card":
     from anyres.engine.checkpoint import choose_compute
+    from anyres.engine.drawn import drawn_prompts
     from anyres.engine.engine import load
     from anyres.engine.probes import default_pictures, make_probes, pictures_in
     from anyres.model.hub import resolve
@@ -81,19 +83,25 @@ def _quantise(
 
     source = resolve(name)
     check_target(source, output)
-    pictures = [one for path in calibrate for one in pictures_in(path)] or default_pictures()
+    given = [one for path in calibrate for one in pictures_in(path)]
+    shown = given[::2] if method == "int4" else []
+    measured = (given[1::2] if method == "int4" else given) or default_pictures()
     model = load(name, dtype=_source_dtype(source))
     probes = make_probes(
-        model, pictures, step=lambda done, total: report(Progress("answering with the source", 0.3 * done / total))
+        model,
+        [*measured, *shown],
+        step=lambda done, total: report(Progress("answering with the source", 0.3 * done / total)),
     )
+    questions = len(probes) * len(measured) // len(measured + shown)
+    taught = [probe.prompt for probe in probes[questions:]]
     return quantise(
         source,
         output,
         to=method,
         model=model.model,
-        probes=probes,
+        probes=probes[:questions],
         compute=choose_compute(model.device),
-        calibrate=bool(calibrate),
+        prompts=taught + drawn_prompts(model.processor) if method == "int4" else (),
         report=lambda progress: report(progress._replace(share=0.3 + 0.7 * progress.share)),
     )
 

@@ -1,11 +1,11 @@
 """Makes a quantised checkpoint of a dense one: measures, decides what each part is kept in, writes, measures again.
 
-The source is mapped from its files, one tensor at a time is turned, and the result is mapped again to be measured: a
-72B passes through a few gigabytes of memory. Nothing is to be seen at the target until all of it is there.
+The source is mapped from its files, one tensor or block at a time is turned, and the result is mapped again to be
+measured: a 72B passes through a few gigabytes of memory. Nothing is to be seen at the target until all of it is there.
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -18,6 +18,9 @@ from anyres.config import read_json
 from anyres.errors import CheckpointError, OptionError
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import PATCH_EMBED
+from anyres.model_input import ModelInput
+from anyres.quant.affine import Affine
+from anyres.quant.calibrate import rounded_decoder, rounded_vision
 from anyres.quant.card import Card, Loss, Probe, compare, log_probabilities, write_card
 from anyres.quant.fit import fit
 from anyres.quant.linear import Compute, QuantizedLinear, QuantizedTable, packed_of, swap_linears
@@ -25,7 +28,17 @@ from anyres.quant.load import load_checkpoint, quantization_config
 from anyres.quant.nf4 import quantise_nf4
 from anyres.quant.writer import CheckpointWriter
 
-__all__ = ["METHODS", "Method", "Progress", "Report", "check_target", "part_of", "quantise", "quantise_in_memory"]
+__all__ = [
+    "METHODS",
+    "Method",
+    "Progress",
+    "Report",
+    "bits_of",
+    "check_target",
+    "part_of",
+    "quantise",
+    "quantise_in_memory",
+]
 
 Method = Literal["int4", "int8", "nf4"]
 METHODS: tuple[Method, ...] = ("int4", "int8", "nf4")
@@ -33,7 +46,9 @@ GROUP = 64
 WIDE_BITS, NARROW_BITS = 8, 4
 PARTS = ("decoder", "vision", "tables")
 TRIED_NARROW = ("vision", "tables")  # in int4 these have to show first that 4 bits do them no harm
-HARMLESS_KL = 0.004  # nats that one of these parts may cost by itself in 4 bits
+HARMLESS_KL = 0.004  # nats that one of these may cost by itself in 4 bits
+TRIED_WIDE = ("q_proj", "k_proj", "v_proj", "o_proj")  # kinds of the decoder's layers, 12 % of the weights in 2B and 7B
+BEARABLE_KL = 0.01  # nats that one of these kinds may cost by itself in 4 bits; beyond that it is kept in 8
 KEPT_FILES = (
     "added_tokens.json",
     "chat_template.json",
@@ -79,26 +94,28 @@ def quantise(
     model: Qwen2VL,
     probes: Sequence[Probe],
     compute: Compute,
-    calibrate: bool = False,
+    prompts: Sequence[ModelInput] = (),
     report: Report | None = None,
 ) -> Card:
     """Writes `target`, a folder that must not exist, and gives the card in it.
 
     `model` is the source, opened; `probes` are texts about pictures with the source's answers, on which the loss is
-    measured. With `calibrate` they also weigh the errors of rounding by what each channel carries. Raises OptionError,
-    and CheckpointError where the source is quantised already or the disk is full; then nothing is left behind.
+    measured. With `prompts`, others, weights of 4 bits are rounded for what these bring to them (calibrate.py). Raises
+    OptionError, and CheckpointError where the source is quantised already or the disk is full; then nothing is left
+    behind.
     """
     check_target(source, target)
     if not probes:
         raise OptionError("probes", "none", "at least one, for the card")
-    passes = len(probes) * (2 + (len(TRIED_NARROW) if to == "int4" else 0))
+    passes = len(probes) * (2 + (len(TRIED_NARROW + TRIED_WIDE) if to == "int4" else 0))
     work = _Work(report or _silent, passes + len(_matrices(model)))
     with _staging(target) as staging, torch.no_grad():
-        seen, reference = _read_source(model, probes, calibrate, work)
-        trials = _trials(model, probes, reference, compute, seen, work) if to == "int4" else {}
+        reference = _read_source(model, probes, work)
+        trials = _trials(model, probes, reference, compute, work) if to == "int4" else {}
         bits = _bits(to, trials)
         _check_room(staging, model, bits)
-        written = _write(model, source, staging, bits=None if to == "nf4" else bits, seen=seen, work=work)
+        rounding = None if to == "nf4" else _Rounding(model, bits, prompts)
+        written = _write(model, source, staging, bits=bits, rounding=rounding, work=work)
         made = load_checkpoint(staging, device=model.device, dtype=model.dtype, compute=compute)
         loss = compare(made, probes, reference, step=lambda: work.step("measuring"))
         card = Card(
@@ -108,7 +125,7 @@ def quantise(
             bytes=written,
             source_bytes=sum(one.nbytes for one in model.state_dict().values()),
             questions=len(probes),
-            calibrated=calibrate,
+            calibrated=bool(prompts) and NARROW_BITS in bits.values() and to != "nf4",
             loss=loss,
             parts={f"{part} in {NARROW_BITS} bits alone": loss for part, loss in trials.items()},
         )
@@ -130,7 +147,7 @@ def quantise_in_memory(model: Qwen2VL, to: Literal["int4", "int8"], *, compute: 
     bits = {part: NARROW_BITS if to == "int4" and part == "decoder" else WIDE_BITS for part in PARTS}
     with torch.no_grad():
         for name, layer in _matrices(model).items():
-            swap_linears(model, {name: _quantised(name, layer, compute, None, bits[part_of(name)])})
+            swap_linears(model, {name: _quantised(layer, compute, bits[part_of(name)])})
     return model
 
 
@@ -145,28 +162,31 @@ def part_of(name: str) -> str:
     return "decoder" if name.startswith("model.layers.") else "tables"
 
 
-class _Seen:
-    """Mean squares of what comes into each layer, while the source reads the prompts."""
+class _Rounding:
+    """The codes of each layer. Blocks with layers of 4 bits are rounded whole, when their first layer is asked for.
 
-    def __init__(self, model: Qwen2VL, *, watched: bool) -> None:
-        self._sums: dict[str, Tensor] = {}
-        linears = [(name, one) for name, one in model.named_modules() if isinstance(one, nn.Linear)]
-        self._hooks = [one.register_forward_hook(self._watch(name)) for name, one in linears] if watched else []
+    Layers have to come in the order of the model.
+    """
 
-    def importance(self, name: str) -> Tensor | None:
-        return self._sums.get(name)
+    def __init__(self, model: Qwen2VL, bits: dict[str, int], prompts: Sequence[ModelInput]) -> None:
+        self._bits = bits
+        self._blocks: dict[str, Iterator[dict[str, Affine]]] = {}
+        self._ready: dict[str, Affine] = {}
+        taught = {"model.layers.": ("decoder", rounded_decoder), "visual.blocks.": ("vision", rounded_vision)}
+        for prefix, (part, rounded) in taught.items():
+            if prompts and bits[part] == NARROW_BITS:
+                self._blocks[prefix] = rounded(model, prompts, bits_of=self._bits_of, group=GROUP)
 
-    def stop(self) -> None:
-        for hook in self._hooks:
-            hook.remove()
+    def __call__(self, layer: str, weight: Tensor) -> Affine:
+        blocks = next((one for prefix, one in self._blocks.items() if layer.startswith(prefix)), None)
+        if blocks is None:
+            return fit(weight, bits=self._bits_of(layer), group=GROUP)
+        if layer not in self._ready:
+            self._ready = next(blocks)
+        return self._ready.pop(layer)
 
-    def _watch(self, name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            del layer, output
-            squares = inputs[0].detach().float().square().flatten(0, -2).sum(0).cpu()
-            self._sums[name] = self._sums.get(name, 0) + squares
-
-        return hook
+    def _bits_of(self, layer: str) -> int:
+        return bits_of(self._bits, layer)
 
 
 def check_target(source: Path, target: Path) -> None:
@@ -193,14 +213,13 @@ def _staging(target: Path) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _read_source(model: Qwen2VL, probes: Sequence[Probe], calibrate: bool, work: _Work) -> tuple[_Seen, list[Tensor]]:
-    """What came into each layer, and the log probabilities to compare with."""
-    seen, reference = _Seen(model, watched=calibrate), []
+def _read_source(model: Qwen2VL, probes: Sequence[Probe], work: _Work) -> list[Tensor]:
+    """The log probabilities to compare with."""
+    reference = []
     for probe in probes:
         work.step("reading with the source")
         reference.append(log_probabilities(model, probe))
-    seen.stop()
-    return seen, reference
+    return reference
 
 
 def _matrices(model: Qwen2VL) -> dict[str, nn.Module]:
@@ -213,20 +232,13 @@ def _weight(layer: nn.Module) -> Tensor:
 
 
 def _trials(
-    model: Qwen2VL,
-    probes: Sequence[Probe],
-    reference: Sequence[Tensor],
-    compute: Compute,
-    seen: _Seen,
-    work: _Work,
+    model: Qwen2VL, probes: Sequence[Probe], reference: Sequence[Tensor], compute: Compute, work: _Work
 ) -> dict[str, Loss]:
-    """What each part costs that is quantised alone, the rest being the source's."""
+    """What each part or kind of layer costs that is quantised alone, the rest being the source's."""
     trials = {}
-    for part in TRIED_NARROW:
-        dense = {name: layer for name, layer in _matrices(model).items() if part_of(name) == part}
-        swap_linears(
-            model, {name: _quantised(name, layer, compute, seen, NARROW_BITS) for name, layer in dense.items()}
-        )
+    for part in TRIED_NARROW + TRIED_WIDE:
+        dense = {name: layer for name, layer in _matrices(model).items() if part in (part_of(name), _kind_of(name))}
+        swap_linears(model, {name: _quantised(layer, compute, NARROW_BITS) for name, layer in dense.items()})
         try:
             trials[part] = compare(model, probes, reference, step=lambda: work.step("trying 4 bits"))
         finally:
@@ -234,37 +246,54 @@ def _trials(
     return trials
 
 
-def _quantised(name: str, layer: nn.Module, compute: Compute, seen: _Seen | None, bits: int) -> nn.Module:
+def _kind_of(name: str) -> str | None:
+    return name.rpartition(".")[2] if part_of(name) == "decoder" else None
+
+
+def _quantised(layer: nn.Module, compute: Compute, bits: int) -> nn.Module:
     weight = _weight(layer)
-    importance_K = None if seen is None else seen.importance(name)
-    packed = packed_of(fit(weight, bits=bits, group=GROUP, importance_K=importance_K))
+    packed = packed_of(fit(weight, bits=bits, group=GROUP))
     if isinstance(layer, nn.Embedding):
         return QuantizedTable(packed, compute=compute, dtype=weight.dtype)
     bias = getattr(layer, "bias", None)
     return QuantizedLinear(packed, None if bias is None else bias.detach().float(), compute=compute)
 
 
+def bits_of(bits: Mapping[str, int], layer: str) -> int:
+    """Of a layer, from those of parts and of kinds of the decoder's layers.
+
+    >>> kept = {"decoder": 4, "o_proj": 8, "vision": 8}
+    >>> bits_of(kept, "model.layers.0.self_attn.o_proj"), bits_of(kept, "model.layers.0.mlp.up_proj")
+    (8, 4)
+    """
+    part = part_of(layer)
+    return bits.get(layer.rpartition(".")[2], bits[part]) if part == "decoder" else bits[part]
+
+
 def _bits(to: Method, trials: dict[str, Loss]) -> dict[str, int]:
-    """Of each part."""
+    """Of each part, and of the kinds of the decoder's layers that are kept in others."""
     if to == "int8":
         return dict.fromkeys(PARTS, WIDE_BITS)
     if to == "nf4":
         return {"decoder": NARROW_BITS, "vision": NARROW_BITS, "tables": 16}
-    harmless = {part for part, loss in trials.items() if loss.kl_mean <= HARMLESS_KL}
-    return {part: NARROW_BITS if part == "decoder" or part in harmless else WIDE_BITS for part in PARTS}
+    harmless = {part for part in TRIED_NARROW if trials[part].kl_mean <= HARMLESS_KL}
+    bits = {part: NARROW_BITS if part == "decoder" or part in harmless else WIDE_BITS for part in PARTS}
+    return bits | {kind: WIDE_BITS for kind in TRIED_WIDE if not trials[kind].kl_mean <= BEARABLE_KL}
 
 
 def _check_room(folder: Path, model: Qwen2VL, bits: dict[str, int]) -> None:
-    sizes = ((part_of(name), _weight(one).numel()) for name, one in _matrices(model).items())
-    needed = sum(values * (bits[part] / 8 + SCALE_BYTES / GROUP) for part, values in sizes) + ROOM_FOR_REST
+    sizes = ((bits_of(bits, name), _weight(one).numel()) for name, one in _matrices(model).items())
+    needed = sum(values * (each / 8 + SCALE_BYTES / GROUP) for each, values in sizes) + ROOM_FOR_REST
     free = shutil.disk_usage(folder).free
     if needed > free:
         seen = f"{needed / 1e9:.1f} GB to write, {free / 1e9:.1f} GB free in {folder.parent}"
         raise CheckpointError(str(folder.parent), seen, "what fits on the disk")
 
 
-def _write(model: Qwen2VL, source: Path, folder: Path, *, bits: dict[str, int] | None, seen: _Seen, work: _Work) -> int:
-    """All files but the card; bytes of the weights. `bits` None is nf4."""
+def _write(
+    model: Qwen2VL, source: Path, folder: Path, *, bits: dict[str, int], rounding: _Rounding | None, work: _Work
+) -> int:
+    """All files but the card; bytes of the weights. Without `rounding` it is nf4."""
     matrices = _matrices(model)
     state = model.state_dict()
     names = [f"{name}.{i}" for name in state for i in range(6)]
@@ -275,9 +304,9 @@ def _write(model: Qwen2VL, source: Path, folder: Path, *, bits: dict[str, int] |
                 writer.add(name, tensor)
                 continue
             work.step("writing")
-            for key, part in _stored(layer, tensor, bits, seen).items():
+            for key, part in _stored(layer, tensor, rounding).items():
                 writer.add(key, part)
-    raw = read_json(source / "config.json") | {"quantization_config": _section(bits)}
+    raw = read_json(source / "config.json") | {"quantization_config": _section(None if rounding is None else bits)}
     (folder / "config.json").write_text(dumps(raw, indent=2) + "\n", encoding="utf-8")
     for kept in KEPT_FILES:
         if (source / kept).is_file():
@@ -285,12 +314,12 @@ def _write(model: Qwen2VL, source: Path, folder: Path, *, bits: dict[str, int] |
     return writer.bytes
 
 
-def _stored(layer: str, weight: Tensor, bits: dict[str, int] | None, seen: _Seen) -> dict[str, Tensor]:
+def _stored(layer: str, weight: Tensor, rounding: _Rounding | None) -> dict[str, Tensor]:
     """The tensors that a file keeps of a layer's weight."""
     name = f"{layer}.weight"
-    if bits is not None:
-        fitted = fit(weight, bits=bits[part_of(layer)], group=GROUP, importance_K=seen.importance(layer))
-        return {f"{name}.{key}": part for key, part in packed_of(fitted).tensors().items()}
+    if rounding is not None:
+        packed = packed_of(rounding(layer, weight))
+        return {f"{name}.{key}": part for key, part in packed.tensors().items()}
     if part_of(layer) == "tables" or name == PATCH_EMBED:
         return {name: weight}
     parts = quantise_nf4(weight, dtype_name=str(weight.dtype).removeprefix("torch."))

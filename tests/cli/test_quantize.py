@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anyres.model.qwen2vl import Qwen2VL
+from anyres.model_input import ModelInput
+from anyres.quant import quantise
 from tests.cli.conftest import Run
 
 
@@ -38,6 +42,28 @@ def test_a_folder_of_pictures_is_taken_whole(run: Run, checkpoint: Path, photo: 
     (pictures / "notes.txt").write_text("no picture")
     result = run("quantize", checkpoint, "--to", "int8", "-o", tmp_path / "out", "--calibrate", pictures, "--json")
     assert json.loads(result.stdout)["card"]["questions"] == 4  # two questions about each
+
+
+def test_what_int4_is_rounded_for_is_not_what_it_is_measured_on(
+    run: Run, checkpoint: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taught: list[int] = []
+    decoder = quantise.rounded_decoder
+
+    def spy(model: Qwen2VL, prompts: list[ModelInput], **options: Any) -> Any:
+        taught.append(len(prompts))
+        return decoder(model, prompts, **options)
+
+    monkeypatch.setattr(quantise, "rounded_decoder", spy)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        (pictures / name).write_bytes(photo.read_bytes())
+    result = run("quantize", checkpoint, "--to", "int4", "-o", tmp_path / "out", "--calibrate", pictures, "--json")
+    card = json.loads(result.stdout)["card"]
+    assert card["calibrated"]
+    assert card["questions"] == 2  # about b.png
+    assert taught == [96 + 4]  # drawn ones, and two questions about a.png and c.png
 
 
 @pytest.mark.parametrize(

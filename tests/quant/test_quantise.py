@@ -16,7 +16,7 @@ from anyres.model.weights import count_parameters, load_model, save_model
 from anyres.quant.card import Card, Loss, Probe, compare, log_probabilities, page, read_card, warning_of
 from anyres.quant.linear import Nf4Linear, QuantizedLinear, QuantizedTable
 from anyres.quant.load import load_checkpoint
-from anyres.quant.quantise import Method, Progress, check_target, part_of, quantise
+from anyres.quant.quantise import Method, Progress, _bits, bits_of, check_target, quantise
 from tests.oracle import picture, prompt, tiny_config, tiny_model
 
 CPU = torch.device("cpu")
@@ -68,17 +68,19 @@ def test_layers_are_kept_in_the_bits_the_card_says(source: Path, tmp_path: Path)
     model = opened(tmp_path / "out")
     for name, layer in model.named_modules():
         if isinstance(layer, QuantizedLinear | QuantizedTable):
-            assert layer.packed.bits == card.bits[part_of(name)]
+            assert layer.packed.bits == bits_of(card.bits, name)
     assert isinstance(model.model.embed_tokens, QuantizedTable)
     assert isinstance(model.lm_head, QuantizedLinear)
     assert card.bits["decoder"] == 4
-    assert set(card.parts) == {"vision in 4 bits alone", "tables in 4 bits alone"}
+    tried = ("vision", "tables", "q_proj", "k_proj", "v_proj", "o_proj")
+    assert set(card.parts) == {f"{part} in 4 bits alone" for part in tried}
 
 
 def test_a_part_that_suffers_in_four_bits_is_kept_in_eight(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("anyres.quant.quantise.HARMLESS_KL", 0.0)
+    monkeypatch.setattr("anyres.quant.quantise.BEARABLE_KL", 100.0)
     assert made(source, tmp_path / "strict", "int4").bits == {"decoder": 4, "vision": 8, "tables": 8}
     monkeypatch.setattr("anyres.quant.quantise.HARMLESS_KL", 100.0)
     assert made(source, tmp_path / "easy", "int4").bits == {"decoder": 4, "vision": 4, "tables": 4}
@@ -91,10 +93,39 @@ def test_the_source_is_unchanged_by_the_trials(source: Path, tmp_path: Path) -> 
     assert {name: id(one) for name, one in model.named_modules()} == before
 
 
-def test_calibration_weighs_what_the_pictures_show(source: Path, tmp_path: Path) -> None:
-    plain, calibrated = (made(source, tmp_path / f"out{on}", "int4", calibrate=on) for on in (False, True))
-    assert calibrated.calibrated
-    assert calibrated.loss != plain.loss
+def test_rounding_for_what_the_pictures_show_loses_less(source: Path, tmp_path: Path) -> None:
+    config = load_model(source).config
+    prompts = [prompt(config, [3, picture(config, (1, 8, 8), seed=i), 40], seed=i) for i in range(20, 60)]
+    plain = made(source, tmp_path / "plain", "int4")
+    taught = made(source, tmp_path / "taught", "int4", prompts=prompts)
+    assert (plain.calibrated, taught.calibrated) == (False, True)
+    assert taught.bits == plain.bits
+    assert taught.loss.kl_mean < 0.8 * plain.loss.kl_mean
+
+
+def test_the_same_prompts_give_the_same_file(source: Path, tmp_path: Path) -> None:
+    prompts = [prompt(load_model(source).config, [20], seed=i) for i in range(5)]
+    files = []
+    for name in ("one", "two"):
+        made(source, tmp_path / name, "int4", prompts=prompts)
+        files.append((tmp_path / name / "model.safetensors").read_bytes())
+    assert files[0] == files[1]
+
+
+def test_prompts_change_nothing_of_what_has_eight_bits(source: Path, tmp_path: Path) -> None:
+    prompts = [prompt(load_model(source).config, [20])]
+    made(source, tmp_path / "one", "int8")
+    card = made(source, tmp_path / "two", "int8", prompts=prompts)
+    assert not card.calibrated
+    files = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
+    assert files[0] == files[1]
+
+
+def test_kinds_of_layers_that_suffer_are_kept_in_eight_bits() -> None:
+    costs = {"q_proj": 0.02, "k_proj": 0.001, "v_proj": 0.009, "o_proj": float("nan"), "vision": 0.1, "tables": 0.001}
+    trials = {part: Loss(9, kl, kl, 1.0) for part, kl in costs.items()}
+    assert _bits("int4", trials) == {"decoder": 4, "vision": 8, "tables": 4, "q_proj": 8, "o_proj": 8}
+    assert _bits("int8", {}) == {"decoder": 8, "vision": 8, "tables": 8}
 
 
 def test_weights_on_disk_are_packed_and_used_where_they_lie(source: Path, tmp_path: Path) -> None:
