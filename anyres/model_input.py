@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["EncodedImage", "Grid", "ModelInput", "VisualInput"]
+__all__ = ["EncodedImage", "Grid", "ModelInput", "PairedClip", "VisualInput"]
 
 Grid = tuple[int, int, int]
 
@@ -77,6 +77,23 @@ class EncodedImage(VisualInput):
     def content_key(self) -> bytes:
         """That of the visual tokens and of the encoder that made them."""
         return hashlib.sha256(b"encoded by " + self.encoder.encode() + _content_key(self)).digest()
+
+
+@dataclass(frozen=True)
+class PairedClip(VisualInput):
+    """A clip whose frame pairs are items of their own, so that one more of them changes nothing about the others.
+
+    `pairs` are clips of one frame pair each, of equal size; `grid_thw` counts them all. Neither `pixels_PX` nor
+    `visual_MD` is set. In a prompt it stands where a whole clip would, at the same positions, and its pairs are the
+    `visuals`.
+    """
+
+    pairs: tuple[VisualInput, ...] = ()
+
+    @cached_property
+    def content_key(self) -> bytes:
+        """That of the pairs in their order."""
+        return hashlib.sha256(b"pairs" + b"".join(pair.content_key for pair in self.pairs)).digest()
 
 
 @dataclass(frozen=True)

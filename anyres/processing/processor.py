@@ -11,7 +11,7 @@ from anyres.chat import ImagePart, Message, Usage, VideoPart
 from anyres.config import ImageProcessorConfig, Qwen2VLConfig
 from anyres.disk_cache import DiskCache
 from anyres.errors import CheckpointError, ContextLengthError, MessageError, OptionError
-from anyres.model_input import ModelInput, VisualInput
+from anyres.model_input import ModelInput, PairedClip, VisualInput
 from anyres.processing.image import DEFAULT_MAX_PIXELS, image_to_visual
 from anyres.processing.media import DEFAULT_LIMITS, MediaLimits
 from anyres.processing.positions import merged_grid, rope_positions, visual_tokens
@@ -139,7 +139,8 @@ class Processor:
         ids = [torch.tensor(span) if isinstance(span, list) else self._placeholders(span) for span in spans]
         layout = [len(span) if isinstance(span, list) else span.grid_thw for span in spans]
         positions = rope_positions(layout, spatial_merge_size=self.config.vision.spatial_merge_size)
-        return ModelInput(torch.cat(ids), *positions, visuals)
+        items = [item for one in visuals for item in (one.pairs if isinstance(one, PairedClip) else (one,))]
+        return ModelInput(torch.cat(ids), *positions, tuple(items))
 
     def _placeholders(self, visual: VisualInput) -> Tensor:
         number = self.config.image_token_id if visual.kind == "image" else self.config.video_token_id
