@@ -18,6 +18,7 @@ from anyres.cli.options import (
     Json,
     MaxPixels,
     MediaKnobs,
+    Memory,
     MinPixels,
     Model,
     Nframes,
@@ -27,6 +28,7 @@ from anyres.cli.options import (
     Start,
     TotalPixels,
     Video,
+    library_notes,
     sources,
 )
 from anyres.cli.terminal import console, note, status, write, write_json
@@ -122,6 +124,7 @@ def ask(
     model: Model = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    memory: Memory = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -143,7 +146,7 @@ def ask(
         logprobs=logprobs,
     )
     messages = _messages(_parts(pictures, clips, knobs), question, system)
-    loaded = _load(model, device=device, dtype=dtype, quiet=quiet)
+    loaded = _load(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
     if as_json:
         write_json(_as_dict(loaded.chat(messages, options=options), loaded.name))
     else:
@@ -193,11 +196,11 @@ def _messages(parts: Sequence[Part], question: str, system: str | None) -> list[
     return [message] if system is None else [Message("system", system), message]
 
 
-def _load(name: str | None, *, device: str, dtype: str | None, quiet: bool) -> "LocalChatModel":
-    with status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
+def _load(name: str | None, *, device: str, dtype: str | None, memory: str | None, quiet: bool) -> "LocalChatModel":
+    with library_notes(quiet=quiet), status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
         from anyres.engine.engine import load
 
-        return load(name, device=device, dtype=dtype)
+        return load(name, device=device, dtype=dtype, memory=memory)
 
 
 def _stream(model: "LocalChatModel", messages: Sequence[Message], options: GenerationOptions, *, quiet: bool) -> Answer:

@@ -13,11 +13,13 @@ from anyres.cli.options import (
     Json,
     MaxPixels,
     MediaKnobs,
+    Memory,
     MinPixels,
     Model,
     Quiet,
     ResizedHeight,
     ResizedWidth,
+    library_notes,
     sources,
 )
 from anyres.cli.terminal import cell, note, status, write_json, write_table
@@ -58,6 +60,7 @@ def find(
     model: Model = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    memory: Memory = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -75,13 +78,13 @@ def find(
     """
     knobs = MediaKnobs(min_pixels, max_pixels, resized_height, resized_width)
     options = GenerationOptions(max_tokens=max_tokens)
-    with status("Loading ...", quiet=quiet) as line:
+    with library_notes(quiet=quiet), status("Loading ...", quiet=quiet) as line:
         from anyres.engine.engine import load
         from anyres.grounding import FIND_QUESTION, find_question
 
         words = find_question(what, FIND_QUESTION if question is None else question)
         kept = _kept(image)
-        loaded = load(model, device=device, dtype=dtype)
+        loaded = load(model, device=device, dtype=dtype, memory=memory)
         if line is not None:
             line.update("Looking ...")
         seen = loaded.encode(knobs.image_part(kept))

@@ -14,6 +14,7 @@ from anyres.cli.options import (
     Json,
     MaxPixels,
     MediaKnobs,
+    Memory,
     MinPixels,
     Model,
     Nframes,
@@ -54,6 +55,7 @@ def inspect(
     model: Model = None,
     device: Device = "auto",
     dtype: Dtype = None,
+    memory: Memory = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -74,7 +76,7 @@ def inspect(
     with status("Reading ...", quiet=quiet):
         from anyres.cli.report import draw_items, make_report
 
-        report = make_report(files or [], video or [], knobs, model=model, device=device, dtype=dtype)
+        report = make_report(files or [], video or [], knobs, model=model, device=device, dtype=dtype, memory=memory)
         drawn = None if draw is None else draw_items(report, draw)
     if as_json:
         write_json(_as_dict(report, drawn))
@@ -100,6 +102,7 @@ def _lines(report: "Report") -> list[str]:
     """Sentences below the table."""
     lines = [f"{item.name}: {_times(item.frame_times_s)}" for item in report.items if item.frame_times_s]
     lines += [f"note: {item.note}" for item in report.items if item.note]
+    lines += [] if report.plan is None else [f"within {_size(report.plan.granted)}: {report.plan}"]
     cost = report.cost
     lines.append(f"prompt: {report.prompt_tokens:,} tokens with the chat template, without a question")
     lines.append(
@@ -144,6 +147,7 @@ def _as_dict(report: "Report", drawn: Path | None) -> dict[str, Any]:
         "model": report.model,
         "device": report.device,
         "dtype": report.dtype,
+        "memory_plan": None if report.plan is None else asdict(report.plan),
         "items": [asdict(item) for item in report.items],
         "prompt_tokens": report.prompt_tokens,
         "about": asdict(report.cost) | {"prepare_s": report.prepare_s},

@@ -1,7 +1,9 @@
 """Options that several commands share, and what they make of a picture or clip."""
 
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +21,7 @@ __all__ = [
     "Json",
     "MaxPixels",
     "MediaKnobs",
+    "Memory",
     "MinPixels",
     "Model",
     "Nframes",
@@ -28,6 +31,7 @@ __all__ = [
     "Start",
     "TotalPixels",
     "Video",
+    "library_notes",
     "sources",
 ]
 
@@ -53,6 +57,14 @@ Dtype = Annotated[
     str | None,
     typer.Option(
         metavar="NAME", help="float32, bfloat16 or float16; the fastest here if absent.", rich_help_panel=_RUN
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Fits weights and pictures into so much, as 8GB: in float32, bfloat16, int8 or int4, and says which.",
+        rich_help_panel=_RUN,
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
@@ -126,6 +138,18 @@ class MediaKnobs:
             resized_height=self.resized_height,
             resized_width=self.resized_width,
         )
+
+
+@contextmanager
+def library_notes(*, quiet: bool) -> Iterator[None]:
+    """What anyres says in its log comes to stderr, but not with --quiet."""
+    logger = logging.getLogger("anyres")
+    level = logger.level
+    logger.setLevel(logging.ERROR if quiet else level)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def sources(names: Sequence[str]) -> list[Any]:

@@ -3,20 +3,22 @@
 import io
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 
 from anyres.chat import Message, Part
 from anyres.cli.options import MediaKnobs, sources
 from anyres.cli.patch_grid import draw_patch_grid
 from anyres.disk_cache import open_cache
-from anyres.engine.checkpoint import choose_compute
+from anyres.engine.checkpoint import choose_compute, plan_folder
 from anyres.engine.device import choose_device, choose_dtype
 from anyres.engine.estimate import Estimate, count_work, estimate
-from anyres.engine.speed import kept_of, known_speed
+from anyres.engine.memory import MemoryPlan
+from anyres.engine.speed import Kept, kept_of, known_speed
 from anyres.errors import OptionError
 from anyres.model.hub import resolve
 from anyres.model_input import Grid, ModelInput, VisualInput
@@ -58,6 +60,7 @@ class Report:
     cost: Estimate
     visuals: tuple[VisualInput, ...]
     processor: Processor
+    plan: MemoryPlan | None
 
 
 class NamedBytes(io.BytesIO):
@@ -76,9 +79,13 @@ def make_report(
     model: str | None,
     device: str,
     dtype: str | None,
+    memory: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Report:
-    """Reads the items as `ask` would. Raises what the processor raises, and OptionError when there are none."""
+    """Reads the items as `ask` would. Raises what the processor raises, and OptionError when there are none.
+
+    With `memory`, sizes and costs are those of what `load` would choose for it.
+    """
     if not files and not clips:
         raise OptionError("IMAGE|VIDEO", "nothing to inspect", "at least one picture or clip")
     opened = [_kept(source) for source in sources([*files, *clips])]
@@ -87,25 +94,28 @@ def make_report(
     pairs = list(zip(opened, is_clip, strict=True))
     parts: list[Part] = [knobs.video_part(one) if clip else knobs.image_part(one) for one, clip in pairs]
     folder = resolve(model)
+    plan = None if memory is None else plan_folder(folder, memory)
     processor = Processor.from_folder(folder)
+    processor = processor if plan is None else replace(processor, default_max_pixels=plan.max_pixels)
     started = clock()
     prompt = processor.prepare([Message("user", tuple(parts))])
     prepare_s = clock() - started
     place = choose_device(device)
     quantization = quantization_config(folder)
-    kind = choose_dtype("float32" if quantization and dtype is None and place.type == "cpu" else dtype, place)
+    kept = kept_of(quantization) if plan is None or plan.format is None else _kept_in(plan)
+    kind = choose_dtype(_asked_dtype(dtype, plan, quantized=bool(kept), place=place), place)
     work = count_work(
         processor.config,
         [one.grid_thw for one in prompt.visuals],
         len(prompt.token_ids_T),
         dtype=kind,
-        weight_bytes=None if quantization is None else sum(one.stat().st_size for one in folder.glob("*.safetensors")),
+        weight_bytes=_quantised_bytes(folder, plan) if kept else None,
     )
     speed = known_speed(
         processor.config,
         device=place,
         dtype=kind,
-        kept=kept_of(quantization),
+        kept=kept,
         compute=choose_compute(place),
         cache=open_cache(otherwise=True),
     )
@@ -119,7 +129,27 @@ def make_report(
         cost=estimate(work, speed),
         visuals=prompt.visuals,
         processor=processor,
+        plan=plan,
     )
+
+
+def _kept_in(plan: MemoryPlan) -> Kept:
+    return plan.format if plan.format == "int8" or plan.format == "int4" else None
+
+
+def _asked_dtype(dtype: str | None, plan: MemoryPlan | None, *, quantized: bool, place: torch.device) -> str | None:
+    """Quantised weights are computed with in float32 on a CPU."""
+    if dtype is not None:
+        return dtype
+    if quantized:
+        return "float32" if place.type == "cpu" else None
+    return None if plan is None else plan.format
+
+
+def _quantised_bytes(folder: Path, plan: MemoryPlan | None) -> int:
+    if plan is not None and plan.format is not None:
+        return plan.weight_bytes
+    return sum(one.stat().st_size for one in folder.glob("*.safetensors"))
 
 
 def draw_items(report: Report, path: Path) -> Path:

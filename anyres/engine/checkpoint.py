@@ -9,11 +9,15 @@ import torch
 
 from anyres.config import Qwen2VLConfig
 from anyres.engine.device import choose_dtype
-from anyres.engine.memory import Format, parse_memory, plan_memory
+from anyres.engine.kv_cache import PagedAttention
+from anyres.engine.memory import Format, MemoryPlan, parse_memory, plan_memory
+from anyres.engine.options import EngineOptions
+from anyres.kernels.attention import WIDEST_HEAD, paged_attention
 from anyres.kernels.cpu import linear
+from anyres.kernels.library import best_isa
 from anyres.kernels.reference import exact_linear
 from anyres.model.qwen2vl import Qwen2VL
-from anyres.model.weights import stored_dtype
+from anyres.model.weights import stored_dtype, weight_files
 from anyres.processing.processor import Processor
 from anyres.quant.card import read_card, warning_of
 from anyres.quant.gguf_model import load_gguf
@@ -21,7 +25,7 @@ from anyres.quant.linear import Compute
 from anyres.quant.load import load_checkpoint, quantization_config
 from anyres.quant.quantise import quantise_in_memory
 
-__all__ = ["Opened", "choose_compute", "open_checkpoint"]
+__all__ = ["Opened", "choose_compute", "choose_paged_attention", "open_checkpoint", "plan_folder"]
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +50,7 @@ def open_checkpoint(
     `memory` is what `load` says. Raises CheckpointError for what cannot be opened, OptionError for what does not fit.
     """
     if memory is not None:
-        return _within(path, parse_memory(memory), device, dtype)
+        return _within(path, memory, device, dtype)
     if path.is_file():
         opened = load_gguf(path, device=device, dtype=_dtype(dtype, device), compute=choose_compute(device))
         return Opened(opened.model, Processor(opened.tokenizer, opened.image_config, opened.model.config))
@@ -58,16 +62,24 @@ def open_checkpoint(
     return Opened(model, Processor.from_folder(path))
 
 
-def _within(path: Path, memory: int, device: torch.device, dtype: str | torch.dtype | None) -> Opened:
-    """In no more than `memory` bytes, as far as can be foretold."""
-    dense = path.is_dir() and quantization_config(path) is None
-    if dense:
-        plan = plan_memory(Qwen2VLConfig.from_folder(path), memory)
+def plan_folder(folder: Path, memory: str | int) -> MemoryPlan:
+    """What fits into `memory`, from config.json and the sizes of the files. Raises as `open_checkpoint`."""
+    granted, config = parse_memory(memory), Qwen2VLConfig.from_folder(folder)
+    if quantization_config(folder) is None:
+        return plan_memory(config, granted)
+    return plan_memory(config, granted, stored_bytes=sum(one.stat().st_size for one in weight_files(folder)))
+
+
+def _within(path: Path, memory: str | int, device: torch.device, dtype: str | torch.dtype | None) -> Opened:
+    """In no more than `memory`, as far as can be foretold."""
+    if path.is_dir():
+        plan = plan_folder(path, memory)
         opened = _dense_as(path, plan.format, device, dtype)
     else:
+        granted = parse_memory(memory)
         opened = open_checkpoint(path, device=device, dtype=dtype)
         stored = sum(one.nbytes for one in opened.model.state_dict().values())
-        plan = plan_memory(opened.model.config, memory, stored_bytes=stored)
+        plan = plan_memory(opened.model.config, granted, stored_bytes=stored)
     logger.warning("%s: %s", path.name, plan)
     return Opened(opened.model, replace(opened.processor, default_max_pixels=plan.max_pixels))
 
@@ -83,6 +95,14 @@ def _dense_as(path: Path, kept: Format | None, device: torch.device, dtype: str 
 def choose_compute(device: torch.device) -> Compute:
     """The native kernels on a CPU; elsewhere weights are dequantised as they are used."""
     return linear if device.type == "cpu" else exact_linear
+
+
+def choose_paged_attention(model: Qwen2VL, options: EngineOptions) -> PagedAttention | None:
+    """The native one where this machine has it for these numbers; None: torch's."""
+    config, kept = model.config.text, options.stored_dtype(model.dtype)
+    fits = config.head_dim <= WIDEST_HEAD and model.dtype in (torch.float32, torch.bfloat16) and kept != torch.float16
+    native = model.device.type == "cpu" and best_isa() is not None
+    return paged_attention if fits and native else None
 
 
 def _dtype(dtype: str | torch.dtype | None, device: torch.device) -> torch.dtype:

@@ -25,11 +25,15 @@ UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**2
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """`format` None: the weights stay in what they are. `bytes` is the estimate of all that will be used."""
+    """`format` None: the weights stay in what they are. `bytes` is the estimate of all that will be used, of which
+    `weight_bytes` are the weights; `granted` is what may be used.
+    """
 
     format: Format | None
     max_pixels: int
     bytes: int
+    weight_bytes: int
+    granted: int
 
     def __str__(self) -> str:
         kept = "as they are" if self.format is None else f"in {self.format}"
@@ -67,18 +71,19 @@ def plan_memory(config: Qwen2VLConfig, memory: int, *, stored_bytes: int | None 
         tokens = max(SMALLEST_TOKENS, tokens * 3 // 4)
         tries.append((formats[-1], tokens))
     for kept, tokens in tries:
-        needed = _needed(config, kept, tokens, stored_bytes or 0)
+        weights = stored_bytes or 0 if kept is None else _weights(config, kept)
+        needed = weights + _besides(config, kept, tokens)
         if needed <= SPARE * memory:
-            return MemoryPlan(kept, tokens * TOKEN_PIXELS, needed)
+            return MemoryPlan(kept, tokens * TOKEN_PIXELS, needed, weights, memory)
     raise OptionError("memory", f"{memory / 1e9:.1f} GB", f"at least {needed / SPARE / 1e9:.1f} GB for this checkpoint")
 
 
-def _needed(config: Qwen2VLConfig, kept: Format | None, tokens: int, stored_bytes: int) -> int:
+def _besides(config: Qwen2VLConfig, kept: Format | None, tokens: int) -> int:
+    """Bytes of the cache, of what is computed with, and of the program."""
     dtype = torch.bfloat16 if kept == "bfloat16" else torch.float32
     grid = (1, 2 * config.vision.spatial_merge_size, tokens * config.vision.spatial_merge_size // 2)
     work = count_work(config, [grid], tokens + PROMPT_TOKENS, dtype=dtype)
-    weights = stored_bytes if kept is None else _weights(config, kept)
-    return weights + work.cache_bytes + work.working_bytes + PROGRAM_BYTES
+    return work.cache_bytes + work.working_bytes + PROGRAM_BYTES
 
 
 def _weights(config: Qwen2VLConfig, kept: Format) -> int:

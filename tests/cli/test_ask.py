@@ -334,3 +334,13 @@ def test_the_first_words_do_not_wait_for_the_last() -> None:
         assert time.monotonic() - before < 10
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_memory_is_passed_on_and_what_it_chose_is_said(
+    quiet: bool, run: Run, checkpoint: Path, photo: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = ("--memory", "8GB", *(["--quiet"] if quiet else []))
+    result = run("ask", photo, "What?", "-m", checkpoint, *GREEDY, *options)
+    assert result.exit_code == 0, result.output
+    assert ("weights in float32, pictures up to 1280 visual tokens" in caplog.text) is not quiet

@@ -143,3 +143,23 @@ def test_stdin_must_be_piped(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stdin", Screen())
     with pytest.raises(OptionError, match="stdin is a terminal"):
         inspect(["-"], model=str(checkpoint))
+
+
+def test_memory_tells_what_would_be_chosen(run: Run, checkpoint: Path, photo: Path) -> None:
+    wide, tight = (inspected(run, photo, "-m", checkpoint, "--memory", size) for size in ("8GB", "0.51GB"))
+    assert wide["memory_plan"]["format"] == "float32"
+    assert wide["memory_plan"]["max_pixels"] == 1280 * 784
+    assert (tight["memory_plan"]["format"], tight["dtype"]) == ("int4", "float32")
+    assert tight["memory_plan"]["max_pixels"] < 1280 * 784
+    assert tight["about"]["memory_bytes"] < wide["about"]["memory_bytes"]
+    assert inspected(run, photo, "-m", checkpoint)["memory_plan"] is None
+    lines = run("inspect", photo, "-m", checkpoint, "--memory", "8GB").stdout
+    assert "within 8.0 GB: weights in float32, pictures up to 1280 visual tokens: about 0.5 GB in all" in lines
+
+
+@pytest.mark.parametrize("size", ["lots", "1MB"])
+def test_memory_that_cannot_be_is_one_line(size: str, run: Run, checkpoint: Path, photo: Path) -> None:
+    result = run("inspect", photo, "-m", checkpoint, "--memory", size)
+    assert result.exit_code == 2
+    assert "memory: " in result.stderr
+    assert result.stderr.count("\n") == 1
