@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from anyres.disk_cache import DiskCache
+from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import VisualInput
 from anyres.tensor_bytes import pack, unpack
 
-__all__ = ["VisionCache", "VisionCacheStats", "content_key", "weights_id"]
+__all__ = ["VisionCache", "VisionCacheStats", "cache_on", "content_key", "weights_id"]
 
 MEMORY_BYTES = 256 * 2**20
 KIND, FORMAT = "vision", 1  # FORMAT changes when what is kept, or what makes it, does
@@ -115,6 +116,13 @@ class VisionCache:
 def content_key(visual: VisualInput) -> bytes:
     """`visual.content_key`, 32 bytes, computed once for each VisualInput."""
     return visual.content_key
+
+
+def cache_on(disk: DiskCache, model: Qwen2VL, *, max_bytes: int = MEMORY_BYTES) -> VisionCache:
+    """That of a model's vision encoder, in memory and on disk."""
+    return VisionCache(
+        max_bytes, disk=disk, weights_id=weights_id(model.visual, model.config.vision), dtype=model.dtype
+    )
 
 
 def weights_id(module: nn.Module, sizes: object) -> str:
