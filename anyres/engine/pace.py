@@ -1,0 +1,162 @@
+"""How many ids to guess ahead, so that it pays: from what passes cost here, and how often guesses were right.
+
+A pass over one id and k guesses costs more than a pass over one id: hardly anything where memory is the limit or rows
+are padded anyway, several times as much where arithmetic is. Each right guess saves a pass. An answer may spend a
+fiftieth of its time on guesses that turn out wrong, and some of what right ones have saved; so a text without any
+repetition is slower by a fiftieth at the most, whatever is guessed.
+"""
+
+import statistics
+from bisect import bisect_left
+from collections import deque
+from dataclasses import dataclass, field
+
+__all__ = ["Costs", "Pace", "Situation"]
+
+SAMPLES = 9  # of passes of one size; their median counts
+FEWEST_SAMPLES = 3  # before anything is guessed
+EXACT, STEP = 16, 8  # up to so many tokens sizes are kept apart, beyond that in steps
+STEEP = 0.25  # of a pass: what each further row is taken to cost before it has been measured
+SHARE = 0.02  # of an answer's time that may be lost
+MOST_SAVED = 4.0  # passes' worth of saved time that may be lost again
+PRIOR, PRIOR_WEIGHT = 0.5, 2.0  # chance of a guess before there were any, and how many guesses that is worth
+LITTLE = 1.0  # guesses; where less is known, one is tried although it may not pay
+FADE = 0.97  # how much of what is known of guesses is left an id later
+
+
+class Costs:
+    """Seconds of passes by how many tokens are in them, as measured lately. The model pads to `row_step` rows.
+
+    >>> costs = Costs()
+    >>> for tokens, seconds in ((1, 0.10), (1, 0.10), (1, 0.11), (3, 0.12)):
+    ...     costs.note(tokens, seconds)
+    >>> [round(costs.of(tokens), 3) for tokens in (1, 2, 3, 5)]
+    [0.1, 0.11, 0.12, 0.14]
+    """
+
+    def __init__(self, row_step: int = 1) -> None:
+        self._steep = STEEP / row_step
+        self._samples: dict[int, deque[float]] = {}
+        self._sizes: list[int] = []
+        self._seconds: list[float] = []  # of these sizes, rising
+
+    def note(self, tokens: int, seconds: float) -> None:
+        size = _size(tokens)
+        self._samples.setdefault(size, deque(maxlen=SAMPLES)).append(seconds)
+        self._sizes = sorted(self._samples)
+        self._seconds = []
+        for one in self._sizes:
+            median_s = statistics.median(self._samples[one])
+            self._seconds.append(max(median_s, self._seconds[-1] if self._seconds else 0.0))
+
+    def knows(self, tokens: int) -> bool:
+        """Whether passes of so many tokens, or of fewer, were measured."""
+        size = _size(tokens)
+        return any(one <= size and len(self._samples[one]) >= FEWEST_SAMPLES for one in self._sizes)
+
+    def reaches(self, tokens: int) -> bool:
+        """Costs are foretold up to twice the largest pass that was measured."""
+        return bool(self._sizes) and tokens <= 2 * self._sizes[-1]
+
+    def of(self, tokens: int) -> float:
+        """Measured, or between or beyond what was; never less than that of fewer. Something must be known."""
+        sizes, seconds, size = self._sizes, self._seconds, _size(tokens)
+        place = bisect_left(sizes, size)
+        if place == 0:
+            return seconds[0]
+        if place < len(sizes):
+            part = (size - sizes[place - 1]) / (sizes[place] - sizes[place - 1])
+            return seconds[place - 1] + part * (seconds[place] - seconds[place - 1])
+        slope = self._steep * seconds[0]
+        if len(sizes) > 1:
+            slope = (seconds[-1] - seconds[0]) / (sizes[-1] - sizes[0])
+        return seconds[-1] + slope * (size - sizes[-1])
+
+
+def _size(tokens: int) -> int:
+    return tokens if tokens <= EXACT else -(-tokens // STEP) * STEP
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A pass that is being put together: `answers` get an id each, and `tokens` are in it so far.
+
+    `each_s` is what it costs to make a guess.
+    """
+
+    costs: Costs
+    answers: int
+    tokens: int
+    each_s: float = 0.0
+
+    @property
+    def id_s(self) -> float:
+        """What an id costs without guesses: an answer's share of the pass."""
+        return self.costs.of(self.answers) / self.answers
+
+    def extra_s(self, guesses: int) -> float:
+        """What so many guesses more cost."""
+        return self.costs.of(self.tokens + guesses) - self.costs.of(self.tokens) + guesses * self.each_s
+
+
+@dataclass
+class _Odds:
+    hits: float = 0.0
+    misses: float = 0.0
+
+    @property
+    def chance(self) -> float:
+        """That a guess is right, when those before it are."""
+        return (self.hits + PRIOR * PRIOR_WEIGHT) / (self.hits + self.misses + PRIOR_WEIGHT)
+
+    @property
+    def little_known(self) -> bool:
+        return self.hits + self.misses < LITTLE
+
+    def fade(self, ids: int) -> None:
+        left = FADE**ids
+        self.hits, self.misses = self.hits * left, self.misses * left
+
+
+@dataclass
+class Pace:
+    """One answer's: what it may lose, and how often its guesses of each kind were right."""
+
+    may_lose_s: float = 0.0
+    _odds: dict[str, _Odds] = field(default_factory=dict)
+
+    def chance(self, kind: str) -> float:
+        return self._odds.get(kind, _Odds()).chance
+
+    def spend(self, seconds: float, ids: int = 0) -> None:
+        """Time that went by with this answer, and how many ids it got: what is known of guesses grows older."""
+        self.may_lose_s += SHARE * seconds
+        for odds in self._odds.values():
+            odds.fade(ids)
+
+    def guesses(self, kind: str, most: int, situation: Situation) -> int:
+        """How many of `most` are worth their cost: the number that saves most, among those that may be lost."""
+        odds = self._odds.get(kind, _Odds())
+        best, best_s, right = 0, 0.0, 0.0
+        for count in range(1, most + 1):
+            right += odds.chance**count
+            extra_s = situation.extra_s(count)
+            if extra_s > self.may_lose_s or not situation.costs.reaches(situation.tokens + count):
+                break
+            saved_s = right * situation.id_s - extra_s
+            if saved_s > best_s:
+                best, best_s = count, saved_s
+            elif count == 1 and odds.little_known and extra_s < situation.id_s:
+                best = count
+        return best
+
+    def learn(self, kind: str, guessed: int, right: int) -> None:
+        """The first `right` of the guesses were."""
+        odds = self._odds.setdefault(kind, _Odds())
+        odds.hits += right
+        odds.misses += right < guessed
+
+    def settle(self, gained_s: float, pass_s: float) -> None:
+        """What guesses have saved, less what they cost; `pass_s` is what a pass without any takes."""
+        most = max(self.may_lose_s, MOST_SAVED * pass_s)
+        self.may_lose_s = min(self.may_lose_s + gained_s, most)
