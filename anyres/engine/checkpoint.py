@@ -20,6 +20,7 @@ from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import stored_dtype, weight_files
 from anyres.processing.processor import Processor
 from anyres.quant.card import read_card, warning_of
+from anyres.quant.fused import fuse
 from anyres.quant.gguf_model import load_gguf
 from anyres.quant.linear import Compute
 from anyres.quant.load import load_checkpoint, quantization_config
@@ -53,13 +54,13 @@ def open_checkpoint(
         return _within(path, memory, device, dtype)
     if path.is_file():
         opened = load_gguf(path, device=device, dtype=_dtype(dtype, device), compute=choose_compute(device))
-        return Opened(opened.model, Processor(opened.tokenizer, opened.image_config, opened.model.config))
+        return Opened(fuse(opened.model), Processor(opened.tokenizer, opened.image_config, opened.model.config))
     raw = quantization_config(path)
     chosen = choose_dtype(dtype, device) if raw is None else _dtype(dtype, device)
     model = load_checkpoint(path, device=device, dtype=chosen, compute=choose_compute(device))
     if raw is not None and (warning := warning_of(read_card(path), path.name)):
         logger.warning("%s", warning)
-    return Opened(model, Processor.from_folder(path))
+    return Opened(fuse(model), Processor.from_folder(path))
 
 
 def plan_folder(folder: Path, memory: str | int) -> MemoryPlan:
@@ -89,7 +90,7 @@ def _dense_as(path: Path, kept: Format | None, device: torch.device, dtype: str 
         return open_checkpoint(path, device=device, dtype=kept if dtype is None else dtype)
     model = load_checkpoint(path, device=device, dtype=stored_dtype(path), compute=choose_compute(device))
     quantise_in_memory(model, kept, compute=choose_compute(device))
-    return Opened(model, Processor.from_folder(path))
+    return Opened(fuse(model), Processor.from_folder(path))
 
 
 def choose_compute(device: torch.device) -> Compute:

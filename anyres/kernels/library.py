@@ -78,7 +78,7 @@ def _load(file: Path) -> ctypes.CDLL:
     loaded.anyres_source.restype = ctypes.c_char_p
     if SOURCES.exists() and loaded.anyres_source().decode() != source_hash():
         raise _StaleError(f"{file.name} is not of the sources in {SOURCES}")
-    loaded.anyres_linear.argtypes = (ctypes.c_void_p, ctypes.c_void_p)
-    for name in ("anyres_attention", "anyres_exact_attention", "anyres_paged_attention"):
+    loaded.anyres_linear.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32)
+    for name in ("anyres_rotate", "anyres_attention", "anyres_exact_attention", "anyres_paged_attention"):
         getattr(loaded, name).argtypes = (ctypes.c_void_p,)
     return loaded

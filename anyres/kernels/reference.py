@@ -13,11 +13,23 @@ from torch import Tensor
 
 from anyres.kernels.packed import PackedWeight, dequantize, unpack
 
-__all__ = ["QuantizedActivations", "attention", "exact_linear", "linear", "paged_attention", "quantize_activations"]
+__all__ = [
+    "QuantizedActivations",
+    "attention",
+    "exact_linear",
+    "layer_norm",
+    "linear",
+    "paged_attention",
+    "quantize_activations",
+    "quick_gelu",
+    "rms_norm",
+    "swiglu",
+]
 
 LARGEST = 127
 SMALLEST = 2.0**-100
 """A group whose largest value is below this (8e-31) counts as zeros: 127 / 2^-100 is still a float32."""
+QUICK_GELU_SLOPE = 1.702
 KEYS = 64
 """Keys whose attention weights are rounded together."""
 BLOCK_BYTES = 64 * 2**20
@@ -66,6 +78,28 @@ def linear(
         y_TN = _multiply_add(x_TS.sum(-1, keepdim=True) * scale_T1, minimums_GN[g], y_TN)
     y_TN = y_TN if bias_N is None else y_TN + bias_N.float()
     return y_TN.to(out_dtype or x_TK.dtype)
+
+
+def rms_norm(x_TK: Tensor, weight_K: Tensor, eps: float) -> Tensor:
+    """In float32."""
+    x_TK = x_TK.float()
+    return x_TK * (x_TK.square().mean(-1, keepdim=True) + eps).rsqrt() * weight_K.float()
+
+
+def layer_norm(x_TK: Tensor, weight_K: Tensor, bias_K: Tensor, eps: float) -> Tensor:
+    """In float32."""
+    return F.layer_norm(x_TK.float(), weight_K.shape, weight_K.float(), bias_K.float(), eps)
+
+
+def quick_gelu(x_TK: Tensor) -> Tensor:
+    """In float32."""
+    return x_TK.float() * torch.sigmoid(QUICK_GELU_SLOPE * x_TK.float())
+
+
+def swiglu(gate_up_TX: Tensor) -> Tensor:
+    """silu(first half) * second half, in float32."""
+    gate_TF, up_TF = gate_up_TX.float().chunk(2, dim=-1)
+    return F.silu(gate_TF) * up_TF
 
 
 def exact_linear(

@@ -3,7 +3,8 @@
 Source: Qwen2-VL paper (arXiv 2409.12191), section 2.1. Module names are those of the published checkpoints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,14 @@ from anyres.config import VisionConfig
 from anyres.model.layers import packed_attention, rotary_frequencies, rotate
 from anyres.model_input import Grid
 
-__all__ = ["VisionEncoder", "patch_coordinates"]
+__all__ = ["VisionAttend", "VisionBlock", "VisionEncoder", "patch_coordinates"]
 
 ROPE_THETA = 10_000.0  # fixed in the original implementation, absent from config.json
 LAYER_NORM_EPS = 1e-6  # likewise
 QUICK_GELU_SLOPE = 1.702  # likewise
+
+VisionAttend = Callable[[Tensor, Tensor, Tensor, Sequence[int]], Tensor]
+"""(q_PHC, k_PHC, v_PHC, lengths) -> out_PHC, among the patches of each frame pair"""
 
 
 class PatchEmbed(nn.Module):
@@ -43,12 +47,13 @@ class VisionAttention(nn.Module):
         self.num_heads = config.num_heads
         self.qkv = nn.Linear(config.embed_dim, 3 * config.embed_dim)
         self.proj = nn.Linear(config.embed_dim, config.embed_dim)
+        self.attend: VisionAttend = partial(packed_attention, causal=False)
 
     def forward(self, x_PD: Tensor, cos_PC: Tensor, sin_PC: Tensor, lengths: Sequence[int]) -> Tensor:
         q_PHC, k_PHC, v_PHC = self.qkv(x_PD).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
         # As in the original, positions are applied in float32 whatever the model's dtype.
         q_PHC, k_PHC = (rotate(x.float(), cos_PC, sin_PC).to(x.dtype) for x in (q_PHC, k_PHC))
-        out_PHC = packed_attention(q_PHC, k_PHC, v_PHC, lengths, causal=False)
+        out_PHC = self.attend(q_PHC, k_PHC, v_PHC, lengths)
         out_PD: Tensor = self.proj(out_PHC.flatten(1))
         return out_PD
 

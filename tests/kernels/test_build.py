@@ -24,6 +24,7 @@ from tests.kernels.weights import random_parts
 ROOT = Path(__file__).parents[2]
 CACHED = (cpu.library, cpu.instruction_sets, cpu.best_isa)
 compiles = pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
+TESTED = ("test_cpu.py", "test_products.py", "test_attention.py", "test_paged_attention.py")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1")
 
 
@@ -136,10 +137,7 @@ def test_the_kernels_under_the_address_and_undefined_behaviour_sanitizers(tmp_pa
         "LD_PRELOAD": runtime,
         "ASAN_OPTIONS": "detect_leaks=0",
     }
-    tests = [
-        str(ROOT / "tests" / "kernels" / name)
-        for name in ("test_cpu.py", "test_attention.py", "test_paged_attention.py")
-    ]
+    tests = [str(ROOT / "tests" / "kernels" / name) for name in TESTED]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-k", "not fork", *tests],
         env=environment,

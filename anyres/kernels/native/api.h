@@ -16,18 +16,39 @@ struct AnyresWeight {
   const uint8_t *codes;
   const void *scales;
   const void *minimums;
+  const float *bias;  // null where there is none
   int64_t rows, columns;
   int32_t bits, group;
   int32_t scales_type, minimums_type;  // float32 or float16
 };
 
-// y[t, n] = sum over k of x[t, k] * w[n, k], plus bias[n] where there is a bias. Rows of x and y lie `stride` values apart.
+// What happens to a row of x before it is rounded and multiplied. SWIGLU takes rows of twice the columns: silu(first half)
+// times the second.
+enum AnyresBefore { BEFORE_NOTHING = 0, BEFORE_RMS_NORM = 1, BEFORE_LAYER_NORM = 2, BEFORE_QUICK_GELU = 3, BEFORE_SWIGLU = 4 };
+
+// y[t, n] = sum over k of x[t, k] * w[n, k], plus bias[n] where there is a bias, plus added[t, n] where there is one. The
+// rows of several weights, which have the same columns and groups, follow each other in y. Rows of x, y and added lie
+// `stride` values apart.
 struct AnyresLinear {
   const void *x;
   void *y;
-  const float *bias;
-  int64_t tokens, x_stride, y_stride;
+  const void *added;  // of y's type
+  const float *norm_weight, *norm_bias;
+  int64_t tokens, x_stride, y_stride, added_stride;
   int32_t x_type, y_type;  // float32 or bfloat16
+  int32_t before;
+  float norm_eps;
+  int32_t threads, isa;
+};
+
+// Turns channel pairs (i, i + width/2) of the first `heads` heads of every row of x, in place, by the angles whose cosines
+// and sines are given for each token and channel.
+struct AnyresRotate {
+  void *x;
+  const float *cosines, *sines;  // [tokens, width]
+  int64_t tokens, x_stride;
+  int32_t heads, width;
+  int32_t x_type;  // float32 or bfloat16
   int32_t threads, isa;
 };
 
@@ -64,7 +85,8 @@ struct AnyresPagedAttention {
 
 // All return 0, 1 where scratch memory ran out or the instruction set is not there, and 2 where a table of blocks names
 // memory that is not the cache's.
-ANYRES_API int32_t anyres_linear(const struct AnyresLinear *call, const struct AnyresWeight *weight);
+ANYRES_API int32_t anyres_linear(const struct AnyresLinear *call, const struct AnyresWeight *weights, int32_t count);
+ANYRES_API int32_t anyres_rotate(const struct AnyresRotate *call);
 ANYRES_API int32_t anyres_attention(const struct AnyresAttention *call);
 ANYRES_API int32_t anyres_exact_attention(const struct AnyresAttention *call);
 ANYRES_API int32_t anyres_paged_attention(const struct AnyresPagedAttention *call);

@@ -31,27 +31,6 @@ void read_head(const void *from, int32_t type, int64_t at, int64_t width, int64_
   for (int64_t c = width; c < padded; ++c) values[c] = 0.0f;
 }
 
-// 2^x for x <= 0, within 3e-7 of it: 2^(whole part) by its exponent, the rest by a polynomial in (-0.5, 0.5).
-// Source of the coefficients: Taylor series, ln(2)^i / i!.
-float power_of_two(float x) {
-  x = x < -126.0f ? -126.0f : x;
-  const float shifted = x + 12582912.0f;
-  const float rest = x - (shifted - 12582912.0f);
-  float power = 1.5403530e-4f;
-  power = power * rest + 1.3333558e-3f;
-  power = power * rest + 9.6181291e-3f;
-  power = power * rest + 5.5504109e-2f;
-  power = power * rest + 2.4022651e-1f;
-  power = power * rest + 6.9314718e-1f;
-  power = power * rest + 1.0f;
-  int32_t bits;
-  memcpy(&bits, &shifted, 4);
-  const int32_t exponent = int32_t(uint32_t(bits - 0x4B400000 + 127) << 23);
-  float scale;
-  memcpy(&scale, &exponent, 4);
-  return power * scale;
-}
-
 // ---- keys and values into tiles
 
 void pack_keys(const AttentionPlan &plan, const PackedHead &packed, int64_t first, int64_t count, int64_t kv_head) {

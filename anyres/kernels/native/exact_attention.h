@@ -2,7 +2,8 @@
 //
 // A row is one query of one head; the heads that share a key head lie side by side as rows. An item of work takes up to
 // kRows rows through their keys, kPlaces at a time: keys are turned so that 16 of them fill a register, and the softmax
-// keeps the largest score so far. What a row comes out as depends on its own query, keys and values alone: the same bits
+// keeps the largest score so far. Where many items share keys and values these are turned and read once, before.
+// What a row comes out as depends on its own query, keys and values alone: the same bits
 // whether it is decoded or read with a whole prompt, alone or among others.
 #include "plan.h"
 
@@ -17,8 +18,8 @@ struct ExactState {
   alignas(64) float queries[kRows][kWidest];
   alignas(64) float out[kRows][kWidest];
   alignas(64) float scores[kRows][kPlaces];
-  alignas(64) float keys[kWidest][kPlaces];  // turned
-  alignas(64) float read[kPlaces][kWidest];  // keys, and then values, that are not float32 where they lie
+  alignas(64) float keys[kWidest * kPlaces];  // turned
+  alignas(64) float read[kPlaces * kWidest];  // keys, and then values, that are not float32 where they lie
   const float *turned[kWidest];
   const float *rows[kPlaces];
 };
@@ -41,26 +42,40 @@ void read_row(const char *values, int32_t type, int64_t width, float scale, floa
   Isa::store(to + c, read_floats(rest, type, 0, scale));
 }
 
-// Points state.rows at keys or values `place` to `place + count - 1`; those that are not usable where they lie are read.
-void find_rows(const ExactPlan &plan, ExactState &state, const Places &places, int64_t place, int64_t count) {
+// Points `rows` at keys or values `place` to `place + count - 1`; those that are not usable where they lie are read.
+void find_rows(const ExactPlan &plan, const Places &places, int64_t place, int64_t count, float *read,
+               const float **rows) {
   const bool usable = places.type == TYPE_FLOAT32 && plan.width % kTileRows == 0;
   for (int64_t s = 0; s < count; ++s) {
     const int64_t at = places.at(place + s);
     const char *row = places.values + at * places.row_bytes;
     if (usable) {
-      state.rows[s] = reinterpret_cast<const float *>(row);
+      rows[s] = reinterpret_cast<const float *>(row);
       continue;
     }
-    read_row(row, places.type, plan.width, places.scales == nullptr ? 1.0f : places.scales[at], state.read[s]);
-    state.rows[s] = state.read[s];
+    read_row(row, places.type, plan.width, places.scales == nullptr ? 1.0f : places.scales[at], read);
+    rows[s] = read;
+    read += plan.channels;
   }
 }
 
-void turn_keys(const ExactPlan &plan, ExactState &state, int64_t count) {
+// to[channel][place], of which those past `count` are seen by no row.
+void turn_keys(const ExactPlan &plan, const float **rows, int64_t count, float *to) {
   const int64_t stored = (count + kTileRows - 1) / kTileRows * kTileRows;
-  for (int64_t s = count; s < stored; ++s) state.rows[s] = state.rows[0];  // seen by no row
+  for (int64_t s = count; s < stored; ++s) rows[s] = rows[0];
   for (int64_t s = 0; s < stored; s += kTileRows)
-    for (int64_t c = 0; c < plan.channels; c += kTileRows) Isa::turn(state.rows + s, c, &state.keys[c][s], kPlaces);
+    for (int64_t c = 0; c < plan.channels; c += kTileRows) Isa::turn(rows + s, c, to + c * kPlaces + s, kPlaces);
+}
+
+// Keys and values of one block into the memory that the items of a sequence and head share.
+void read_block(const ExactPlan &plan, const ExactItem &item, int64_t block, int64_t count) {
+  float read[kPlaces * kWidest];
+  const float *rows[kPlaces];
+  float *keys = item.shared + block * plan.block_floats(), *values = keys + plan.channels * kPlaces;
+  find_rows(plan, item.keys, block * kPlaces, count, read, rows);
+  turn_keys(plan, rows, count, keys);
+  find_rows(plan, item.values, block * kPlaces, count, read, rows);
+  for (int64_t s = 0; s < count; ++s) memcpy(values + s * plan.channels, rows[s], size_t(plan.channels) * 4);
 }
 
 // ---- products
@@ -108,25 +123,18 @@ void multiply_floats(const Product &of, int64_t t, int64_t last) {
 // ---- softmax, block by block
 
 float largest_score(const float *scores, int64_t count, float largest) {
-  float lanes[kTileRows];
-  for (float &lane : lanes) lane = largest;
-  for (int64_t s = 0; s < count; s += kTileRows)
-    for (int64_t i = 0; i < kTileRows; ++i) lanes[i] = scores[s + i] > lanes[i] ? scores[s + i] : lanes[i];
-  for (const float lane : lanes) largest = lane > largest ? lane : largest;
-  return largest;
-}
-
-// The sum of 16 lanes, always in the same order.
-float sum_lanes(float *lanes) {
-  for (int64_t half = kTileRows / 2; half > 0; half /= 2)
-    for (int64_t i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  return lanes[0];
+  Floats lanes = Isa::load(scores, 0, TYPE_FLOAT32);
+  for (int64_t s = kTileRows; s < count; s += kTileRows)
+    lanes = Isa::larger(Isa::load(scores, s, TYPE_FLOAT32), lanes);
+  const float found = Isa::largest(lanes);
+  return found > largest ? found : largest;
 }
 
 // Turns the scores of row t, who sees the first `seen` places of the block, into weights.
 void weigh_row(ExactState &state, int64_t t, int64_t seen, int64_t stored, int64_t channels) {
   float *scores = state.scores[t];
-  for (int64_t s = seen < 0 ? 0 : seen; s < stored; ++s) scores[s] = kLowest;
+  seen = seen < 0 ? 0 : seen;
+  for (int64_t s = seen; s < stored; ++s) scores[s] = kLowest;
   if (seen > 0) {
     const float largest = largest_score(scores, stored, state.largest[t]);
     if (largest > state.largest[t]) {
@@ -137,11 +145,10 @@ void weigh_row(ExactState &state, int64_t t, int64_t seen, int64_t stored, int64
     }
     for (int64_t s = 0; s < stored; ++s) scores[s] = power_of_two(scores[s] - largest);
   }
-  for (int64_t s = seen < 0 ? 0 : seen; s < stored; ++s) scores[s] = 0.0f;
-  float lanes[kTileRows] = {};
-  for (int64_t s = 0; s < stored; s += kTileRows)
-    for (int64_t i = 0; i < kTileRows; ++i) lanes[i] += scores[s + i];
-  state.total[t] += sum_lanes(lanes);
+  for (int64_t s = seen; s < stored; ++s) scores[s] = 0.0f;
+  Floats lanes = Isa::load(scores, 0, TYPE_FLOAT32);
+  for (int64_t s = kTileRows; s < stored; s += kTileRows) lanes = Isa::plus(lanes, Isa::load(scores, s, TYPE_FLOAT32));
+  state.total[t] += Isa::sum(lanes);
 }
 
 // ---- the item of work
@@ -154,7 +161,6 @@ void start_rows(const ExactPlan &plan, ExactState &state, const ExactItem &item)
     state.total[t] = 0.0f;
     memset(state.out[t], 0, size_t(plan.channels) * 4);
   }
-  for (int64_t c = 0; c < kWidest; ++c) state.turned[c] = state.keys[c];
 }
 
 void finish_rows(const ExactPlan &plan, const ExactState &state, const ExactItem &item) {
@@ -172,21 +178,37 @@ void finish_rows(const ExactPlan &plan, const ExactState &state, const ExactItem
   }
 }
 
+// Where the turned keys of a block are found; its values come after the scores, for both may be read to one place.
+void find_keys(const ExactPlan &plan, ExactState &state, const ExactItem &item, int64_t place, int64_t count) {
+  const float *keys = state.keys;
+  if (item.shared != nullptr) {
+    keys = item.shared + place / kPlaces * plan.block_floats();
+  } else {
+    find_rows(plan, item.keys, place, count, state.read, state.rows);
+    turn_keys(plan, state.rows, count, state.keys);
+  }
+  for (int64_t c = 0; c < plan.channels; ++c) state.turned[c] = keys + c * kPlaces;
+}
+
+void find_values(const ExactPlan &plan, ExactState &state, const ExactItem &item, int64_t place, int64_t count) {
+  if (item.shared == nullptr) return find_rows(plan, item.values, place, count, state.read, state.rows);
+  const float *values = item.shared + place / kPlaces * plan.block_floats() + plan.channels * kPlaces;
+  for (int64_t s = 0; s < count; ++s) state.rows[s] = values + s * plan.channels;
+}
+
 void attend_exactly(const ExactPlan &plan, const ExactItem &item) {
   ExactState state;
   start_rows(plan, state, item);
   const int64_t visible = item.seen_by(item.rows - 1);
   for (int64_t place = 0; place < visible; place += kPlaces) {
     const int64_t count = visible - place < kPlaces ? visible - place : kPlaces;
-    const int64_t tiles = (count + kTileRows - 1) / kTileRows;
-    find_rows(plan, state, item.keys, place, count);
-    turn_keys(plan, state, count);
+    const int64_t tiles = (count + kTileRows - 1) / kTileRows, columns = plan.channels / kTileRows;
+    find_keys(plan, state, item, place, count);
     const Product scores = {state.turned, tiles, plan.width, state.queries[0], state.scores[0], kPlaces, true};
     multiply_floats<Isa::kFloatTokens, kWidest>(scores, 0, item.rows);
     for (int64_t t = 0; t < item.rows; ++t)
       weigh_row(state, t, item.seen_by(t) - place, tiles * kTileRows, plan.channels);
-    find_rows(plan, state, item.values, place, count);
-    const int64_t columns = plan.channels / kTileRows;
+    find_values(plan, state, item, place, count);
     const Product values = {state.rows, columns, count, state.scores[0], state.out[0], kWidest, false};
     multiply_floats<Isa::kFloatTokens, kPlaces>(values, 0, item.rows);
   }

@@ -28,6 +28,14 @@ struct Avx512 {
   }
   static Floats larger(Floats a, Floats b) { return _mm512_max_ps(a, b); }
   static float largest(Floats x) { return _mm512_reduce_max_ps(x); }
+  static float sum(Floats x) {
+    const __m256 high = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), high);
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  }
+  static Floats plus(Floats a, Floats b) { return _mm512_add_ps(a, b); }
   static void store(float *values, Floats x) { _mm512_storeu_ps(values, x); }
   static Floats load(const void *values, int64_t index, int32_t type) {
     if (type == TYPE_FLOAT32) return _mm512_loadu_ps(static_cast<const char *>(values) + 4 * index);

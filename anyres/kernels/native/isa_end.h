@@ -4,11 +4,12 @@
 #include "attention.h"
 // After attention.h, likewise.
 #include "exact_attention.h"
+#include "rotate.h"
 
 namespace anyres {
 namespace {
 
-constexpr Kernels kKernels = {attend_exactly, pack_head, attend, quantize_token, multiply_panel};
+constexpr Kernels kKernels = {rotate_token, read_block, attend_exactly, pack_head, attend, quantize_token, multiply_panel};
 
 }  // namespace
 }  // namespace anyres

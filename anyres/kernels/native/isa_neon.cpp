@@ -48,6 +48,15 @@ struct Isa {
   static float largest(Floats x) {
     return vmaxnmvq_f32(vmaxnmq_f32(vmaxnmq_f32(x.part[0], x.part[1]), vmaxnmq_f32(x.part[2], x.part[3])));
   }
+  static float sum(Floats x) {
+    const float32x4_t four = vaddq_f32(vaddq_f32(x.part[0], x.part[2]), vaddq_f32(x.part[1], x.part[3]));
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+  }
+  static Floats plus(Floats a, Floats b) {
+    for (int i = 0; i < 4; ++i) a.part[i] = vaddq_f32(a.part[i], b.part[i]);
+    return a;
+  }
   static void store(float *values, Floats x) {
     for (int i = 0; i < 4; ++i) vst1q_f32(values + 4 * i, x.part[i]);
   }

@@ -47,6 +47,16 @@ struct Isa {
     for (const float lane : x.lane) found = lane > found ? lane : found;
     return found;
   }
+  // Halves are added to each other: the order of the sum is that of all instruction sets.
+  static float sum(Floats x) {
+    for (int half = kTileRows / 2; half > 0; half /= 2)
+      for (int i = 0; i < half; ++i) x.lane[i] += x.lane[i + half];
+    return x.lane[0];
+  }
+  static Floats plus(Floats a, const Floats &b) {
+    for (int i = 0; i < kTileRows; ++i) a.lane[i] += b.lane[i];
+    return a;
+  }
   static void store(float *values, const Floats &x) { memcpy(values, x.lane, sizeof x.lane); }
 
   static float from_half(uint16_t half) {

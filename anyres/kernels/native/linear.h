@@ -5,102 +5,12 @@
 // kTiles (tiles of one pass), kTilesOfOne (the same where there is one token), kCentred (8-bit codes are taken minus 128,
 // so 128 times the activations' sum is added), and the functions used below. `group` adds the products of one group to
 // the whole-number sums.
-#include <string.h>
-
+#include "activations.h"
 #include "plan.h"
 #include "unroll.h"
 
 namespace anyres {
 namespace {
-
-float read_value(const void *values, int32_t type, int64_t index) {
-  if (type == TYPE_FLOAT32) {
-    float value;
-    memcpy(&value, static_cast<const char *>(values) + 4 * index, 4);
-    return value;
-  }
-  uint16_t half;
-  memcpy(&half, static_cast<const char *>(values) + 2 * index, 2);
-  const uint32_t bits = uint32_t(half) << 16;
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-
-uint16_t to_bfloat16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  if ((bits & 0x7fffffff) > 0x7f800000) return uint16_t(bits >> 16) | 0x40;
-  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-// ---- activations: each group rounded to whole 1/127ths of its largest value
-
-constexpr float kSmallest = 7.888609052210118e-31f;  // 2^-100
-constexpr uint32_t kInfinity = 0x7f800000;
-
-void read_group(const Plan &plan, int64_t token, int64_t first, float *values) {
-  const AnyresWeight &weight = *plan.weight;
-  const int64_t left = weight.columns - first;
-  const int64_t count = left < weight.group ? left : weight.group;
-  const int64_t start = token * plan.call->x_stride + first;
-  if (plan.call->x_type == TYPE_FLOAT32) {
-    memcpy(values, static_cast<const char *>(plan.call->x) + 4 * start, size_t(count) * 4);
-  } else {
-    for (int64_t k = 0; k < count; ++k) values[k] = read_value(plan.call->x, TYPE_BFLOAT16, start + k);
-  }
-  for (int64_t k = count; k < weight.group; ++k) values[k] = 0.0f;
-}
-
-uint32_t largest_bits(const float *values, int64_t count) {
-  uint32_t largest = 0;
-  for (int64_t k = 0; k < count; ++k) {
-    uint32_t bits;
-    memcpy(&bits, values + k, 4);
-    bits &= 0x7fffffff;
-    largest = bits > largest ? bits : largest;
-  }
-  return largest;
-}
-
-// Ties to even: adding 1.5 * 2^23 leaves no bits for a fraction.
-int32_t round_codes(const float *values, int64_t count, float steps, int8_t *codes) {
-  int32_t sum = 0;
-  for (int64_t k = 0; k < count; ++k) {
-    const float shifted = values[k] * steps + 12582912.0f;
-    int32_t bits;
-    memcpy(&bits, &shifted, 4);
-    const int32_t code = bits - 0x4B400000;
-    codes[k] = int8_t(code);
-    sum += code;
-  }
-  return sum;
-}
-
-void quantize_token(const Plan &plan, int64_t token) {
-  const int64_t width = plan.weight->group;
-  for (int64_t g = 0; g < plan.groups; ++g) {
-    float values[kLongestGroup];
-    read_group(plan, token, g * width, values);
-    const uint32_t bits = largest_bits(values, width);
-    float largest;
-    memcpy(&largest, &bits, 4);
-    int8_t *codes = plan.codes + token * plan.stored + g * width;
-    const int64_t at = token * plan.groups + g;
-    float scale = 0.0f;
-    int32_t sum = 0;
-    if (bits < kInfinity && largest >= kSmallest) {
-      scale = largest / 127.0f;
-      sum = round_codes(values, width, 127.0f / largest, codes);
-    } else {
-      memset(codes, 0, size_t(width));
-      if (bits >= kInfinity) scale = __builtin_nanf("");
-    }
-    plan.scales[at] = scale;
-    plan.scaled_sums[at] = float(sum) * scale;
-    plan.sums[at] = 128 * sum;
-  }
-}
 
 // ---- products
 
@@ -110,9 +20,12 @@ using Floats = Isa::Floats;
 // A token of the tile, `lanes` rows of it, out of the registers.
 void store_row(const Plan &plan, const float *values, int64_t token, int64_t row, int64_t lanes) {
   const AnyresLinear &call = *plan.call;
-  const int64_t start = token * call.y_stride + row;
+  const float *bias = plan.weight->bias;
+  const int64_t column = plan.first_row + row;
+  const int64_t start = token * call.y_stride + column, added = token * call.added_stride + column;
   for (int64_t lane = 0; lane < lanes; ++lane) {
-    const float value = call.bias == nullptr ? values[lane] : values[lane] + call.bias[row + lane];
+    float value = bias == nullptr ? values[lane] : values[lane] + bias[row + lane];
+    if (call.added != nullptr) value += read_value(call.added, call.y_type, added + lane);
     if (call.y_type == TYPE_FLOAT32) {
       memcpy(static_cast<char *>(call.y) + 4 * (start + lane), &value, 4);
     } else {

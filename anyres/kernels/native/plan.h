@@ -12,8 +12,8 @@ constexpr int64_t kLongestGroup = 128;
 struct Plan {
   const AnyresLinear *call;
   const AnyresWeight *weight;
-  int64_t groups, stored, tiles;  // stored: columns with those added to fill the last group
-  int64_t panels, token_block;
+  int64_t columns, group, groups, stored;  // stored: columns with those added to fill the last group
+  int64_t tiles, first_row, first_panel;   // first_row: of the weight among those of the call
   int8_t *codes;        // [tokens, stored]
   float *scales;        // [tokens, groups] value of a 1
   float *scaled_sums;   // [tokens, groups] value of the sum of a group's codes
@@ -53,8 +53,9 @@ struct AttentionPlan {
   }
 };
 
-constexpr int64_t kRows = 48;    // rows of one item of exact attention
-constexpr int64_t kPlaces = 32;  // keys of one block there
+constexpr int64_t kRows = 48;        // rows of one item of exact attention
+constexpr int64_t kPlaces = 32;      // keys of one block there
+constexpr int64_t kSharedItems = 3;  // items of a sequence and head from which on keys and values are read before
 
 // Keys, or values, of one sequence and head. Place s is row `at(s)` from `values`, in the blocks that `table` names or,
 // without a table, in order.
@@ -79,6 +80,7 @@ struct ExactPlan {
   float scale;
 
   int64_t bytes() const { return type == TYPE_FLOAT32 ? 4 : 2; }
+  int64_t block_floats() const { return 2 * kPlaces * channels; }  // keys [channels, places], then values
   const char *query_at(const struct ExactItem &item, int64_t row) const;
   char *out_at(const struct ExactItem &item, int64_t row) const;
 };
@@ -86,6 +88,7 @@ struct ExactPlan {
 // Rows of one sequence and key head: row r is query r / group of the sequence, head r % group of those that share it.
 struct ExactItem {
   Places keys, values;
+  float *shared;               // its blocks of keys and values, read before; null where each item reads for itself
   int64_t token, kv_head;      // the sequence's first query among all; the key head
   int64_t first_row, rows;
   int64_t seen, step, group;   // the first query sees `seen` places, each further one `step` more
@@ -103,6 +106,8 @@ inline char *ExactPlan::out_at(const ExactItem &item, int64_t row) const {
 }
 
 struct Kernels {
+  void (*rotate)(const AnyresRotate &call, int64_t token);
+  void (*read_block)(const ExactPlan &plan, const ExactItem &item, int64_t block, int64_t count);
   void (*attend_exactly)(const ExactPlan &plan, const ExactItem &item);
   void (*pack_head)(const AttentionPlan &plan, int64_t sequence, int64_t kv_head);
   void (*attend)(const AttentionPlan &plan, int64_t sequence, int64_t head, int64_t first_query);
