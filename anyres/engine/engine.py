@@ -1,10 +1,11 @@
 """LocalChatModel: a checkpoint on this machine that answers messages, and `load`, which makes one."""
 
-import hashlib
+import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from collections.abc import Sequence as Run
+from contextlib import closing
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,23 +16,30 @@ from torch import Tensor
 from anyres.chat import (
     Answer,
     AnswerStream,
+    AsyncAnswerStream,
     GenerationOptions,
     ImagePart,
     Message,
-    Part,
     Piece,
     PixelLimit,
-    TextPart,
     VideoPart,
 )
 from anyres.config import Qwen2VLConfig
-from anyres.engine.checkpoint import open_checkpoint
+from anyres.disk_cache import DiskCache, open_cache
+from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
+from anyres.engine.core import Engine
 from anyres.engine.detokenizer import Detokenizer
 from anyres.engine.device import choose_device
-from anyres.engine.kv_cache import KVCache
+from anyres.engine.grammar import GrammarCompiler
+from anyres.engine.listen import listen, listen_async
+from anyres.engine.loop import EngineLoop
+from anyres.engine.options import EngineOptions, EngineStats, Turn
+from anyres.engine.question import question_of
 from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.runner import Report, Runner
 from anyres.engine.sampler import Sampler
+from anyres.engine.ticket import Ticket
+from anyres.engine.vision_cache import VisionCache, cache_on, weights_id
 from anyres.errors import ContextLengthError, OptionError
 from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
 from anyres.model.hub import resolve
@@ -42,8 +50,7 @@ from anyres.processing.processor import Processor, prompt_usage
 __all__ = ["LocalChatModel", "load"]
 
 AS_CHECKPOINT = GenerationOptions()
-MAX_BATCH = 16  # sequences that chat_batch decodes together
-FIRST_ANSWER_PLACES = 256  # places of the KV cache set aside for an answer at first; it grows by doubling
+NEXT = Turn()
 
 
 def load(
@@ -52,6 +59,8 @@ def load(
     device: str | torch.device = "auto",
     dtype: str | torch.dtype | None = None,
     memory: str | int | None = None,
+    engine: EngineOptions | None = None,
+    cache: bool | str | Path | DiskCache | None = None,
 ) -> "LocalChatModel":
     """The embedded checkpoint, a folder, a .gguf file, or a hub name that `anyres pull` has fetched.
 
@@ -59,18 +68,31 @@ def load(
     `device="auto"` takes CUDA where there is one. `dtype=None` means bfloat16 on CUDA, and on a CPU float32 or
     bfloat16, whichever this processor multiplies faster. `memory="8GB"` chooses what weights are kept in and how large
     pictures may be so that all fits, and says so in the log; dense weights are quantised as they are loaded where they
-    must be. Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits.
+    must be. `engine` bounds what runs at once and what is kept for later prompts. `cache` is a folder that keeps visual
+    tokens and frames of clips for the next program (True: the system's place; None: as ANYRES_CACHE says, else none).
+
+    Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits.
     """
     path = resolve(name)
     place = choose_device(device)
     model, processor = open_checkpoint(path, device=place, dtype=dtype, memory=memory)
     defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
-    return LocalChatModel(model, processor, defaults=defaults, name=str(name or path.name))
+    disk = open_cache(cache)
+    return LocalChatModel(
+        model,
+        replace(processor, stream_clips=True, cache=disk),
+        defaults=defaults,
+        name=str(name or path.name),
+        engine=engine,
+        vision_cache=None if disk is None else cache_on(disk, model),
+    )
 
 
 class LocalChatModel:
     """Answers messages with a model in this process. Holds no conversation: each call is given all of its own.
 
+    Any thread may call it, and any number at once: requests run together, in a thread that is there while they are.
+    What one call was given is kept for the next: pictures encoded, and the beginning that prompts have in common.
     `processor.prepare(messages)` shows what a prompt becomes; `config` has the checkpoint's sizes.
     """
 
@@ -82,14 +104,25 @@ class LocalChatModel:
         defaults: GenerationDefaults,
         name: str = "model",
         runner: Runner | None = None,
+        engine: EngineOptions | None = None,
+        vision_cache: VisionCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model = model
         self.processor = processor
         self.defaults = defaults
         self.name = name
+        self.vision_cache = VisionCache() if vision_cache is None else vision_cache
         self._runner = runner or Runner(model)
         self._clock = clock
+        core = Engine(
+            self._runner,
+            engine,
+            vision_cache=self.vision_cache,
+            paged_attention=choose_paged_attention(model, engine or EngineOptions()),
+            clock=clock,
+        )
+        self._loop = EngineLoop(core)
         self._silent_ids = silent_ids(processor.tokenizer)
         self._banned_V = self._never_drawn()
 
@@ -104,6 +137,15 @@ class LocalChatModel:
     @property
     def dtype(self) -> torch.dtype:
         return self.model.dtype
+
+    @property
+    def stats(self) -> EngineStats:
+        """What runs now, and what was computed and reused so far."""
+        return self._loop.stats
+
+    def close(self) -> None:
+        """Ends what is under way, with an EngineError, and takes no more."""
+        self._loop.close()
 
     def ask(
         self,
@@ -140,7 +182,7 @@ class LocalChatModel:
             resized_height=resized_height,
             resized_width=resized_width,
         )
-        return self.chat([_question(picture, question, knobs)], options=options, report=report)
+        return self.chat([question_of(picture, question, knobs)], options=options, report=report)
 
     def stream(
         self,
@@ -173,19 +215,32 @@ class LocalChatModel:
             resized_height=resized_height,
             resized_width=resized_width,
         )
-        return self.stream_chat([_question(picture, question, knobs)], options=options, report=report)
+        return self.stream_chat([question_of(picture, question, knobs)], options=options, report=report)
 
     def chat(
-        self, messages: Run[Message], *, options: GenerationOptions = AS_CHECKPOINT, report: Report | None = None
+        self,
+        messages: Run[Message],
+        *,
+        options: GenerationOptions = AS_CHECKPOINT,
+        report: Report | None = None,
+        turn: Turn = NEXT,
     ) -> Answer:
-        """The next turn of a conversation."""
-        return self.chat_batch([messages], options=options, report=report)[0]
+        """The next turn of a conversation. `turn`: who goes first, and how long it may take (DeadlineError)."""
+        return self.chat_batch([messages], options=options, report=report, turn=turn)[0]
 
     def stream_chat(
-        self, messages: Run[Message], *, options: GenerationOptions = AS_CHECKPOINT, report: Report | None = None
+        self,
+        messages: Run[Message],
+        *,
+        options: GenerationOptions = AS_CHECKPOINT,
+        report: Report | None = None,
+        turn: Turn = NEXT,
     ) -> AnswerStream:
-        """The next turn in pieces. Bad input is refused here, before the first piece is asked for."""
-        return AnswerStream(self._pieces(self._sequence(messages, options), report))
+        """The next turn in pieces. Bad input is refused here, before the first piece is asked for.
+
+        It runs from the first piece on, read or not; `close` ends it.
+        """
+        return AnswerStream(self._pieces(self._ticket(messages, options, turn), report))
 
     def chat_batch(
         self,
@@ -193,16 +248,59 @@ class LocalChatModel:
         *,
         options: GenerationOptions = AS_CHECKPOINT,
         report: Report | None = None,
+        turn: Turn = NEXT,
     ) -> list[Answer]:
         """The next turn of each conversation; they may differ in length. Answers are those of `chat` one by one.
 
-        Up to 16 run together and the next one starts when one ends; timings are those of the passes a conversation
-        took part in.
+        They run together, as many as the engine has room for; timings are those of the passes a conversation took part
+        in. Where one fails its error is raised and the others end.
         """
-        sequences = [self._sequence(messages, options) for messages in conversations]
-        for _ in self._generate(sequences, report):
+        return self._answers([self._ticket(messages, options, turn) for messages in conversations], report)
+
+    def chat_n(
+        self,
+        messages: Run[Message],
+        n: int,
+        *,
+        options: GenerationOptions = AS_CHECKPOINT,
+        report: Report | None = None,
+        turn: Turn = NEXT,
+    ) -> list[Answer]:
+        """`n` answers to one prompt, which is read once; with a seed the i-th draws with `seed + i`."""
+        most = self._loop.engine.options.limits.running
+        if not isinstance(n, int) or not 1 <= n <= most:
+            raise OptionError("n", repr(n), f"a whole number from 1 to {most}")
+        ticket = self._ticket(messages, options, turn)
+        seeds = [None if options.seed is None else options.seed + i for i in range(n)]
+        prompt = ticket.sequence.prompt
+        ticket.siblings = tuple(Ticket(self._sequence(prompt, replace(options, seed=seed)), turn) for seed in seeds[1:])
+        return self._answers([ticket], report)
+
+    async def achat(
+        self,
+        messages: Run[Message],
+        *,
+        options: GenerationOptions = AS_CHECKPOINT,
+        report: Report | None = None,
+        turn: Turn = NEXT,
+    ) -> Answer:
+        """`chat` for an event loop. Cancelling it ends the request."""
+        stream = self.astream(messages, options=options, report=report, turn=turn)
+        async for _ in stream:
             pass
-        return [sequence.answer() for sequence in sequences]
+        assert stream.answer is not None, "the pieces have run out"
+        return stream.answer
+
+    def astream(
+        self,
+        messages: Run[Message],
+        *,
+        options: GenerationOptions = AS_CHECKPOINT,
+        report: Report | None = None,
+        turn: Turn = NEXT,
+    ) -> AsyncAnswerStream:
+        """`stream_chat` for an event loop; bad input is refused when the first piece is asked for."""
+        return AsyncAnswerStream(self._apieces(messages, options, report, turn))
 
     def encode(
         self,
@@ -221,7 +319,10 @@ class LocalChatModel:
         part = ImagePart(picture, min_pixels, max_pixels, resized_height, resized_width)
         part = picture if isinstance(picture, ImagePart) else part
         (visual,) = self._prepared([Message("user", (part,))]).visuals
-        (visual_MD,) = self._runner.encode([visual], report=report)
+        visual_MD = self.vision_cache.get(visual.content_key)
+        if visual_MD is None:
+            (visual_MD,) = self._runner.encode([visual], report=report)
+            self.vision_cache.put(visual.content_key, visual_MD)
         return EncodedImage(
             name=visual.name,
             kind=visual.kind,
@@ -267,12 +368,8 @@ class LocalChatModel:
 
     @cached_property
     def encoder_id(self) -> str:
-        """Tells the weights of this vision encoder from others: a hash over values from every tensor."""
-        digest = hashlib.sha256(repr(self.config.vision).encode())
-        for weight in self.model.visual.state_dict().values():
-            some = weight.detach().flatten()[:: max(1, weight.numel() // 64)]
-            digest.update(some.float().cpu().numpy().tobytes())
-        return digest.hexdigest()[:16]
+        """Tells the weights of this vision encoder from others."""
+        return weights_id(self.model.visual, self.config.vision)[:16]
 
     def _prepared(self, messages: Run[Message]) -> ModelInput:
         prompt = self.processor.prepare(messages)
@@ -286,11 +383,17 @@ class LocalChatModel:
             allowed = f"one that encode() of this model made ({self.encoder_id})"
             raise OptionError(visual.name, f"encoded by another checkpoint ({encoder})", allowed)
 
-    def _sequence(self, messages: Run[Message], options: GenerationOptions) -> Sequence:
+    def _ticket(self, messages: Run[Message], options: GenerationOptions, turn: Turn) -> Ticket:
+        """A request up to where the engine takes it over. A full engine refuses it before pictures are opened."""
+        self._loop.refuse_if_full()
         started = self._clock()
-        prompt = self._prepared(messages)
+        ticket = Ticket(self._sequence(self._prepared(messages), options), turn)
+        ticket.sequence.spend(prepare_s=self._clock() - started)
+        return ticket
+
+    def _sequence(self, prompt: ModelInput, options: GenerationOptions) -> Sequence:
         tokenizer = self.processor.tokenizer
-        sequence = Sequence(
+        return Sequence(
             prompt,
             usage=prompt_usage(prompt, spatial_merge_size=self.config.vision.spatial_merge_size),
             sampler=Sampler(self.defaults.resolve(options), prompt.token_ids_T, self._banned_V),
@@ -298,54 +401,53 @@ class LocalChatModel:
             tokenizer=tokenizer,
             max_tokens=self.defaults.max_tokens(options, self._room(prompt)),
             eos_token_ids=self.defaults.eos_token_ids,
+            matcher=None if options.constraint is None else self._grammars.matcher(options.constraint),
         )
-        sequence.spend(prepare_s=self._clock() - started)
-        return sequence
 
     def _room(self, prompt: ModelInput) -> int:
-        """Tokens an answer may have before positions run out."""
-        limit, used = self.config.text.max_position_embeddings, len(prompt.token_ids_T) + prompt.rope_delta
+        """Tokens an answer may have before positions run out, or the KV cache."""
+        limit, length = self.config.text.max_position_embeddings, len(prompt.token_ids_T)
+        used = length + prompt.rope_delta
         if used >= limit:
             raise ContextLengthError("prompt", f"{used} positions", f"below {limit}, to leave room for an answer")
-        return limit - used
+        places = self._loop.engine.capacity
+        if length >= places:
+            raise ContextLengthError(
+                "prompt", f"{length} tokens", f"below {places}, which the KV cache holds (kv_bytes)"
+            )
+        return min(limit - used, places - length)
 
-    def _pieces(self, sequence: Sequence, report: Report | None) -> Generator[Piece, None, Answer]:
-        for _, piece in self._generate([sequence], report):
-            yield piece
-        return sequence.answer()
-
-    def _generate(self, sequences: Run[Sequence], report: Report | None) -> Iterator[tuple[Sequence, Piece]]:
-        """Runs all sequences to their end: whoever waits is prefilled as soon as there is room, then all decode."""
-        places = max(
-            (len(one.prompt.token_ids_T) + min(one.max_tokens, FIRST_ANSWER_PLACES) for one in sequences), default=1
+    @cached_property
+    def _grammars(self) -> GrammarCompiler:
+        return GrammarCompiler(
+            self.processor.tokenizer,
+            vocab_size=self.config.text.vocab_size,
+            eos_token_ids=self.defaults.eos_token_ids,
         )
-        cache = self._runner.new_cache(sequences=min(len(sequences), MAX_BATCH) or 1, places=places)
-        waiting, live = deque(sequences), list[Sequence]()
-        while waiting or live:
-            new = [waiting.popleft() for _ in range(min(len(waiting), MAX_BATCH - len(live)))]
-            live += new
-            yield from self._prefill(cache, new, report) if new else self._decode(cache, live)
-            for sequence in live:
-                if sequence.finish_reason:
-                    cache.drop(sequence.cache_name)
-            live = [sequence for sequence in live if not sequence.finish_reason]
 
-    def _prefill(self, cache: KVCache, new: Run[Sequence], report: Report | None) -> list[tuple[Sequence, Piece]]:
-        started = self._clock()
-        visuals = [visual for sequence in new for visual in sequence.prompt.visuals]
-        encoded = self._runner.encode(visuals, report=report)
-        between = self._clock()
-        pieces = _take(new, self._runner.prefill(cache, new, encoded, report=report))
-        for sequence in new:
-            sequence.spend(encode_s=between - started, prefill_s=self._clock() - between)
-        return pieces
+    def _answers(self, tickets: Run[Ticket], report: Report | None) -> list[Answer]:
+        with closing(listen(self._loop, tickets, report)) as events:
+            answers = {number: event for number, event in events if isinstance(event, Answer)}
+        return [answers[number] for number in sorted(answers)]
 
-    def _decode(self, cache: KVCache, live: Run[Sequence]) -> list[tuple[Sequence, Piece]]:
-        started = self._clock()
-        pieces = _take(live, self._runner.decode(cache, live))
-        for sequence in live:
-            sequence.spend(decode_s=self._clock() - started)
-        return pieces
+    def _pieces(self, ticket: Ticket, report: Report | None) -> Generator[Piece, None, Answer]:
+        with closing(listen(self._loop, [ticket], report)) as events:
+            for _, event in events:
+                if isinstance(event, Answer):
+                    break
+                yield event
+        return ticket.sequence.answer()
+
+    async def _apieces(
+        self, messages: Run[Message], options: GenerationOptions, report: Report | None, turn: Turn
+    ) -> AsyncGenerator[Piece | Answer, None]:
+        ticket = await asyncio.to_thread(self._ticket, messages, options, turn)
+        events = listen_async(self._loop, ticket, report)
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
 
     def _never_drawn(self) -> Tensor:
         """Ids with no place in an answer: those without a token, and special tokens other than ends and boxes."""
@@ -354,33 +456,3 @@ class LocalChatModel:
         for token_id in self._silent_ids - self.defaults.eos_token_ids:
             banned_V[token_id] = True
         return banned_V.to(self.device)
-
-
-def _question(picture: Any, question: str, knobs: VideoPart) -> Message:
-    """One user turn: the pictures, the video, the words. `knobs` holds the video and what `ask` was told beside it."""
-    pictures = [] if picture is None else list(picture) if isinstance(picture, (list, tuple)) else [picture]
-    parts: list[Part] = [_image_part(one, knobs) for one in pictures]
-    if isinstance(knobs.video, VideoPart):
-        parts.append(knobs.video)
-    elif knobs.video is not None:
-        parts.append(knobs)
-    else:
-        _refuse_video_knobs(knobs)
-    return Message("user", (*parts, TextPart(question)))
-
-
-def _image_part(picture: Any, knobs: VideoPart) -> ImagePart:
-    if isinstance(picture, ImagePart):
-        return picture
-    return ImagePart(picture, knobs.min_pixels, knobs.max_pixels, knobs.resized_height, knobs.resized_width)
-
-
-def _refuse_video_knobs(knobs: VideoPart) -> None:
-    for name in ("fps", "nframes", "start", "end", "total_pixels"):
-        if getattr(knobs, name) is not None:
-            raise OptionError(name, f"{getattr(knobs, name)}, without a video", "only beside video=")
-
-
-def _take(sequences: Run[Sequence], logits_BV: Tensor) -> list[tuple[Sequence, Piece]]:
-    taken = [(sequence, sequence.take(logits_V)) for sequence, logits_V in zip(sequences, logits_BV, strict=True)]
-    return [(sequence, piece) for sequence, piece in taken if piece is not None]

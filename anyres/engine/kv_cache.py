@@ -1,171 +1,240 @@
-"""Keys and values of the tokens so far, for several sequences of different lengths."""
+"""Keys and values of the tokens so far, in blocks; who holds which block is not decided here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from anyres.config import TextConfig
+from anyres.engine.kv_store import DenseStore, Int8Store, Store
 from anyres.model.layers import packed_attention
 
-__all__ = ["KVCache"]
+__all__ = ["KVCache", "PagedAttention"]
+
+FIRST_BLOCKS = 64  # of the pool; it doubles when a table names a block beyond
 
 
-@dataclass(frozen=True)
-class _Step:
-    """What one pass through the model adds: `counts[i]` tokens to row `rows[i]`, which holds `starts[i]` already."""
+class PagedAttention(Protocol):
+    """A native attention over blocks: query i of sequence b sees places 0 to starts[b] + i. Returns out_THC.
 
-    rows: tuple[int, ...]
-    starts: tuple[int, ...]
-    counts: tuple[int, ...]
+    Scales come with int8 blocks. What a query gets must not depend on what stands beside it in the call.
+    """
+
+    def __call__(
+        self,
+        q_THC: Tensor,
+        key_blocks_NKSC: Tensor,
+        value_blocks_NKSC: Tensor,
+        tables: Tensor,
+        starts: Tensor,
+        counts: Tensor,
+        *,
+        key_scales_NKS: Tensor | None = None,
+        value_scales_NKS: Tensor | None = None,
+    ) -> Tensor: ...
+
+
+@dataclass
+class _Group:
+    """Some sequences of a pass, whose attention takes the same way. `rows_T` are their tokens; None: all there are."""
+
+    starts: list[int] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    tables: list[Sequence[int]] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    rows_T: Tensor | None = None
+    tables_BN: Tensor = field(default_factory=lambda: torch.zeros(0, 0))  # padded with block 0
+    masks: list[Tensor | None] = field(default_factory=list)
 
     @property
-    def fresh(self) -> bool:
-        return not any(self.starts)
+    def ends(self) -> list[int]:
+        return [start + count for start, count in zip(self.starts, self.counts, strict=True)]
 
-    @property
-    def decodes(self) -> bool:
-        return all(count == 1 for count in self.counts)
-
-    @property
-    def longest(self) -> int:
-        return max(start + count for start, count in zip(self.starts, self.counts, strict=True))
+    def add(self, start: int, count: int, table: Sequence[int], first_row: int) -> None:
+        self.starts.append(start)
+        self.counts.append(count)
+        self.tables.append(table)
+        self.rows += range(first_row, first_row + count)
 
 
 class KVCache:
-    """The cache of one batch. `attend` is what the decoder calls in each layer.
+    """A pool of blocks. `attend` is what the decoder calls in each layer.
 
-    A pass is `begin(...)`, the model's forward with `attend`, `advance()`. Nothing counts as kept before `advance`, so
-    a pass can be run again. Rows and places are allocated ahead and doubled when they run out. S counts places.
+    A pass is `begin(...)`, then the model's forward with `attend`; it can be run again. `kept_as` is the dtype of what
+    is kept: the model's, a narrower one, or int8. The pool grows as tables name higher blocks.
     """
 
     def __init__(
-        self, config: TextConfig, *, device: torch.device, dtype: torch.dtype, sequences: int = 1, places: int = 256
+        self,
+        config: TextConfig,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        kept_as: torch.dtype | None = None,
+        block_size: int = 16,
+        paged_attention: PagedAttention | None = None,
     ) -> None:
-        shape = (sequences, config.num_key_value_heads, places, config.head_dim)
-        # Zeros, for a place that is masked out counts 0 times its value, and 0 times the NaN of fresh memory is NaN.
-        layers = range(config.num_hidden_layers)
-        self._keys_BKSC = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
-        self._values_BKSC = [torch.zeros(shape, device=device, dtype=dtype) for _ in layers]
+        self.block_size = block_size
+        self.store: Store = (
+            Int8Store(config, block_size, device=device)
+            if kept_as == torch.int8
+            else DenseStore(config, block_size, device=device, dtype=kept_as or dtype)
+        )
+        self._heads = config.num_key_value_heads
         self._device = device
-        self._lengths: list[int] = []  # of each row in use; rows in use are always the first ones
-        self._row_of: dict[int, int] = {}
-        self._added = 0
-        self._step = _Step((), (), ())
-        self._order_B: Tensor | None = None
-        self._rows_B = self._places_B = torch.zeros(0, dtype=torch.long)
-        self._masks: tuple[Tensor | None, ...] = ()
+        self._dtype = dtype
+        self._paged_attention = paged_attention
+        self._native_spans: tuple[Tensor, ...] = ()
+        self._written = (torch.zeros(0, dtype=torch.long),) * 2
+        self._groups = self._fresh, self._later, self._single, self._paged = _Group(), _Group(), _Group(), _Group()
 
-    @property
-    def places(self) -> int:
-        """Tokens a sequence can hold before the next doubling."""
-        return self._keys_BKSC[0].shape[2]
-
-    def add(self) -> int:
-        """A new empty sequence; the number returned names it from now on."""
-        if len(self._lengths) == len(self._keys_BKSC[0]):
-            self._grow(2 * len(self._lengths), self.places)
-        name, self._added = self._added, self._added + 1
-        self._row_of[name] = len(self._lengths)
-        self._lengths.append(0)
-        return name
-
-    def drop(self, sequence: int) -> None:
-        """Forgets a sequence. The last row moves to its place, so that decoding never reads rows in between."""
-        row, last = self._row_of.pop(sequence), len(self._lengths) - 1
-        if row != last:
-            kept = self._lengths[last]
-            for cache_BKSC in (*self._keys_BKSC, *self._values_BKSC):
-                cache_BKSC[row, :, :kept] = cache_BKSC[last, :, :kept]
-            self._lengths[row] = kept
-            self._row_of = {name: row if at == last else at for name, at in self._row_of.items()}
-        self._lengths.pop()
-
-    def length(self, sequence: int) -> int:
-        """Tokens kept of a sequence."""
-        return self._lengths[self._row_of[sequence]]
-
-    def begin(self, sequences: Sequence[int], counts: Sequence[int]) -> None:
-        """Says what the next pass holds: `counts[i]` new tokens of `sequences[i]`, packed in this order."""
-        rows = tuple(self._row_of[sequence] for sequence in sequences)
-        self._step = step = _Step(rows, tuple(self._lengths[row] for row in rows), tuple(counts))
-        if step.longest > self.places:
-            self._grow(len(self._keys_BKSC[0]), _doubled(self.places, step.longest))
-        if step.decodes:
-            self._prepare_decode(step)
-        else:
-            spans = zip(step.starts, step.counts, strict=True)
-            self._masks = tuple(self._later_mask(start, count) for start, count in spans)
-
-    def advance(self) -> None:
-        """The tokens of the pass are kept."""
-        for row, start, count in zip(self._step.rows, self._step.starts, self._step.counts, strict=True):
-            self._lengths[row] = start + count
+    def begin(self, tables: Sequence[Sequence[int]], starts: Sequence[int], counts: Sequence[int]) -> None:
+        """What the next pass holds: `counts[i]` new tokens, packed in this order, behind the `starts[i]` of table i."""
+        self._groups = self._fresh, self._later, self._single, self._paged = _Group(), _Group(), _Group(), _Group()
+        places: list[int] = []
+        for table, start, count in zip(tables, starts, counts, strict=True):
+            used = table[: -(-(start + count) // self.block_size)]
+            self._reserve(1 + max(used))
+            self._group_of(start, count).add(start, count, used, len(places))
+            places += _places(used, start, count, self.block_size)
+        places_T = torch.tensor(places, device=self._device)
+        self._written = places_T // self.block_size, places_T % self.block_size
+        for group in self._groups:
+            self._prepare(group, len(places))
 
     def attend(self, layer: int, q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor) -> Tensor:
-        """Stores the new keys and values, and lets each query see its own sequence up to itself."""
-        if self._step.decodes:
-            return self._decode(layer, q_THC, k_TKC, v_TKC)
-        counts = list(self._step.counts)
-        packs = list(zip(*(x.split(counts) for x in (q_THC, k_TKC, v_TKC)), strict=True))
-        for row, start, (_, k_LKC, v_LKC) in zip(self._step.rows, self._step.starts, packs, strict=True):
-            self._keys_BKSC[layer][row, :, start : start + len(k_LKC)] = k_LKC.transpose(0, 1)
-            self._values_BKSC[layer][row, :, start : start + len(v_LKC)] = v_LKC.transpose(0, 1)
-        if self._step.fresh:
-            return packed_attention(q_THC, k_TKC, v_TKC, counts, causal=True)
-        return torch.cat([self._continue(layer, i, q_LHC) for i, (q_LHC, _, _) in enumerate(packs)])
+        """Stores the new keys and values, and lets each query see its own sequence up to itself.
 
-    def _prepare_decode(self, step: _Step) -> None:
-        self._rows_B = torch.tensor(step.rows, device=self._device)
-        self._places_B = torch.tensor(step.starts, device=self._device)
-        whole = sorted(step.rows) == list(range(len(step.rows)))
-        self._order_B = self._rows_B.argsort() if whole else None
-        ordered_B = self._places_B if self._order_B is None else self._places_B[self._order_B]
-        mask_B11S = torch.arange(step.longest, device=self._device) <= ordered_B[:, None, None, None]
-        self._masks = (None if len(set(step.starts)) == 1 else mask_B11S,)
+        Rows beyond those of the pass are padding: they are not stored, and get zeros.
+        """
+        tokens = len(self._written[0])
+        if len(q_THC) > tokens:
+            out_THC = self.attend(layer, q_THC[:tokens], k_TKC[:tokens], v_TKC[:tokens])
+            return F.pad(out_THC, (0, 0, 0, 0, 0, len(q_THC) - tokens))
+        k_TKC, v_TKC = self.store.write(layer, self._written, k_TKC, v_TKC)
+        out_THC = torch.empty_like(q_THC)
+        if (fresh := self._fresh).counts:
+            q, k, v = (_some(x, fresh) for x in (q_THC, k_TKC, v_TKC))
+            out_THC = _put(out_THC, fresh, packed_attention(q, k, v, fresh.counts, causal=True))
+        for group, attend in ((self._later, self._continue), (self._single, self._decode), (self._paged, self._native)):
+            if group.counts:
+                out_THC = _put(out_THC, group, attend(layer, _some(q_THC, group)))
+        return out_THC
 
-    def _decode(self, layer: int, q_BHC: Tensor, k_BKC: Tensor, v_BKC: Tensor) -> Tensor:
-        """One token of every sequence in one call. Query heads that share a key head are its rows: no key is copied."""
-        keys_BKSC, values_BKSC = self._keys_BKSC[layer], self._values_BKSC[layer]
-        keys_BKSC[self._rows_B, :, self._places_B] = k_BKC
-        values_BKSC[self._rows_B, :, self._places_B] = v_BKC
-        q_BKGC = q_BHC.unflatten(1, (keys_BKSC.shape[1], -1))
-        if self._order_B is None:  # some rows sit this pass out
-            keys_BKSC, values_BKSC = keys_BKSC[self._rows_B], values_BKSC[self._rows_B]
-        else:
-            q_BKGC = q_BKGC[self._order_B]
-        window = slice(len(q_BKGC)), slice(None), slice(self._step.longest)
-        out_BKGC = F.scaled_dot_product_attention(
-            q_BKGC, keys_BKSC[window], values_BKSC[window], attn_mask=self._masks[0]
-        )
-        out_BHC = out_BKGC.flatten(1, 2)
-        return out_BHC if self._order_B is None else out_BHC[self._rows_B]
+    def copy(self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Whole blocks, (from, to)."""
+        if pairs:
+            self._reserve(1 + max(target for _, target in pairs))
+            sources, targets = torch.tensor(pairs, device=self._device).T
+            self.store.copy(sources, targets)
 
-    def _continue(self, layer: int, index: int, q_LHC: Tensor) -> Tensor:
-        """Attention of further tokens of one sequence over those it holds and themselves."""
-        row, longest = self._step.rows[index], self._step.starts[index] + self._step.counts[index]
-        keys_KSC, values_KSC = (cache[layer][row, :, :longest] for cache in (self._keys_BKSC, self._values_BKSC))
-        q_KGLC = q_LHC.unflatten(1, (len(keys_KSC), -1)).permute(1, 2, 0, 3)
-        group = q_KGLC.shape[1]
-        keys_KGSC, values_KGSC = (x[:, None].expand(-1, group, -1, -1) for x in (keys_KSC, values_KSC))
-        out_KGLC = F.scaled_dot_product_attention(q_KGLC, keys_KGSC, values_KGSC, attn_mask=self._masks[index])
-        return out_KGLC.permute(2, 0, 1, 3).flatten(1, 2)
+    def wipe(self, blocks: Sequence[int]) -> None:
+        """Zeros in place of values that went wrong: they would spoil whoever gets the block next."""
+        self.store.wipe(torch.tensor(blocks, device=self._device))
 
-    def _later_mask(self, start: int, count: int) -> Tensor | None:
-        if count == 1 or self._step.fresh:
+    def _group_of(self, start: int, count: int) -> _Group:
+        if self._paged_attention is not None:
+            return self._paged
+        if not start and count > 1:
+            return self._fresh
+        return self._single if count == 1 else self._later
+
+    def _reserve(self, blocks: int) -> None:
+        if blocks > self.store.blocks:
+            self.store.grow(max(FIRST_BLOCKS, blocks, 2 * self.store.blocks))
+
+    def _prepare(self, group: _Group, tokens: int) -> None:
+        """What all layers of a pass need alike."""
+        if len(group.rows) < tokens:
+            group.rows_T = torch.tensor(group.rows, device=self._device)
+        if group is self._fresh or not group.counts:
+            return
+        longest = max(map(len, group.tables))
+        padded = [[*table, *[0] * (longest - len(table))] for table in group.tables]
+        group.tables_BN = torch.tensor(padded, device=self._device)
+        if group is self._paged:
+            spans = (group.tables_BN, torch.tensor(group.starts), torch.tensor(group.counts))
+            self._native_spans = tuple(one.to(torch.int32) for one in spans)
+        elif group is self._single:
+            group.masks = [self._single_mask(group)]
+        elif group is self._later:
+            group.masks = self._later_masks(group)
+
+    def _heads_of(self, tables_BN: Tensor) -> Tensor:
+        """Rows of a pool whose blocks and heads are one axis: [B, K, N]."""
+        return tables_BN[:, None] * self._heads + torch.arange(self._heads, device=self._device)[:, None]
+
+    def _single_mask(self, group: _Group) -> Tensor | None:
+        if len(set(group.starts)) == 1:
             return None
-        return torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)
+        starts_B111 = torch.tensor(group.starts, device=self._device)[:, None, None, None]
+        return torch.arange(max(group.ends), device=self._device) <= starts_B111
 
-    def _grow(self, rows: int, places: int) -> None:
-        for caches in (self._keys_BKSC, self._values_BKSC):
-            for layer, old_BKSC in enumerate(caches):
-                caches[layer] = old_BKSC.new_zeros(rows, old_BKSC.shape[1], places, old_BKSC.shape[3])
-                caches[layer][: len(old_BKSC), :, : old_BKSC.shape[2]] = old_BKSC
+    def _later_masks(self, group: _Group) -> list[Tensor | None]:
+        spans = zip(group.starts, group.counts, strict=True)
+        return [
+            torch.ones(count, start + count, dtype=torch.bool, device=self._device).tril(start)
+            for start, count in spans
+        ]
+
+    def _decode(self, layer: int, q_BHC: Tensor) -> Tensor:
+        """One token of each sequence in one call. Query heads that share a key head are its rows: no key is copied."""
+        group = self._single
+        read = self.store.read(layer, self._heads_of(group.tables_BN))
+        keys_BKSC, values_BKSC = (x[:, :, : max(group.ends)].to(q_BHC.dtype) for x in read)
+        q_BKGC = q_BHC.unflatten(1, (self._heads, -1))
+        out_BKGC = F.scaled_dot_product_attention(q_BKGC, keys_BKSC, values_BKSC, attn_mask=group.masks[0])
+        return out_BKGC.flatten(1, 2)
+
+    def _continue(self, layer: int, q_THC: Tensor) -> Tensor:
+        """Further tokens of sequences, one by one: each over those it holds and itself."""
+        group = self._later
+        outs: list[Tensor] = []
+        for i, q_LHC in enumerate(q_THC.split(group.counts)):
+            read = self.store.read(layer, self._heads_of(group.tables_BN[i, : len(group.tables[i])][None]))
+            keys_KSC, values_KSC = (x[0, :, : group.ends[i]].to(q_THC.dtype) for x in read)
+            outs.append(_attend_one(q_LHC, keys_KSC, values_KSC, group.masks[i]))
+        return torch.cat(outs)
+
+    def _native(self, layer: int, q_THC: Tensor) -> Tensor:
+        assert self._paged_attention is not None
+        pools = self.store.pools(layer)
+        return self._paged_attention(
+            q_THC,
+            pools.keys_NKSC,
+            pools.values_NKSC,
+            *self._native_spans,
+            key_scales_NKS=pools.key_scales_NKS,
+            value_scales_NKS=pools.value_scales_NKS,
+        )
 
 
-def _doubled(size: int, needed: int) -> int:
-    while size < needed:
-        size *= 2
-    return size
+def _attend_one(q_LHC: Tensor, keys_KSC: Tensor, values_KSC: Tensor, mask_LS: Tensor | None) -> Tensor:
+    q_KGLC = q_LHC.unflatten(1, (len(keys_KSC), -1)).permute(1, 2, 0, 3)
+    group = q_KGLC.shape[1]
+    keys_KGSC, values_KGSC = (x[:, None].expand(-1, group, -1, -1) for x in (keys_KSC, values_KSC))
+    out_KGLC = F.scaled_dot_product_attention(q_KGLC, keys_KGSC, values_KGSC, attn_mask=mask_LS)
+    return out_KGLC.permute(2, 0, 1, 3).flatten(1, 2)
+
+
+def _places(table: Sequence[int], start: int, count: int, size: int) -> list[int]:
+    """Numbers of places in a pool: block * size + place.
+
+    >>> _places([5, 2], 3, 2, 4)
+    [23, 8]
+    """
+    return [table[at // size] * size + at % size for at in range(start, start + count)]
+
+
+def _some(x_THC: Tensor, group: _Group) -> Tensor:
+    return x_THC if group.rows_T is None else x_THC[group.rows_T]
+
+
+def _put(out_THC: Tensor, group: _Group, part_THC: Tensor) -> Tensor:
+    if group.rows_T is None:
+        return part_THC
+    out_THC[group.rows_T] = part_THC
+    return out_THC

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -13,6 +13,9 @@ from anyres.engine.sampler import Choice, Sampler, SamplingOptions
 from anyres.errors import CheckpointError, OptionError
 from anyres.model_input import ModelInput
 from anyres.processing.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from anyres.engine.grammar import Matcher
 
 __all__ = ["GenerationDefaults", "Sequence", "silent_ids"]
 
@@ -89,15 +92,16 @@ class Sequence:
         tokenizer: Tokenizer,
         max_tokens: int,
         eos_token_ids: frozenset[int],
+        matcher: "Matcher | None" = None,
     ) -> None:
         self.prompt = prompt
         self.usage = usage  # of the prompt
         self.answer_ids: list[int] = []
         self.finish_reason: Literal["stop", "length"] | None = None
-        self.cache_name = -1  # which sequence of the KV cache is this one, once it has been prefilled
         self.timings = Timings()
         self.max_tokens = max_tokens
-        self._sampler = sampler
+        self.sampler = sampler
+        self._matcher = matcher
         self._detokenizer = detokenizer
         self._tokenizer = tokenizer
         self._eos_token_ids = eos_token_ids
@@ -105,21 +109,22 @@ class Sequence:
         self._logprobs: list[TokenLogprob] = []
         self._sent_logprobs = 0
 
-    @property
-    def last_position(self) -> int:
-        """Position of the last token of the answer, the same on all three axes."""
-        return len(self.prompt.token_ids_T) + self.prompt.rope_delta + len(self.answer_ids) - 1
-
     def take(self, logits_V: Tensor) -> Piece | None:
         """Draws the next token. None while there is no new text: half a character, or what may be a stop string."""
+        return self.accept(self.sampler.choose(logits_V, self.mask()))
+
+    def mask(self) -> Tensor | None:
+        """What the grammar allows next; see `choose_batch`."""
+        return None if self._matcher is None else self._matcher.mask()
+
+    def accept(self, choice: Choice) -> Piece | None:
+        """Takes the next token, and behind it those that the grammar leaves no choice about."""
         assert self.finish_reason is None, "the answer is complete"
-        choice = self._sampler.choose(logits_V)
-        self.answer_ids.append(choice.token_id)
-        text = "" if choice.token_id in self._eos_token_ids else self._push(choice)
-        if choice.token_id in self._eos_token_ids or self._detokenizer.stopped:
-            self.finish_reason = "stop"
-        elif len(self.answer_ids) >= self.max_tokens:
-            self.finish_reason = "length"
+        text = self._add(choice)
+        for token_id in self._forced():
+            if self.finish_reason is None:
+                self.sampler.saw(token_id)
+                text += self._add(Choice(token_id))
         return self._piece(text + (self._detokenizer.finish() if self.finish_reason else ""))
 
     def spend(self, **seconds: float) -> None:
@@ -136,8 +141,27 @@ class Sequence:
             usage=replace(self.usage, completion_tokens=len(self.answer_ids)),
             timings=self.timings,
             notes=tuple(visual.note for visual in self.prompt.visuals if visual.note),
-            logprobs=None if self._sampler.options.logprobs is None else tuple(self._logprobs),
+            logprobs=None if self.sampler.options.logprobs is None else tuple(self._logprobs),
         )
+
+    def _add(self, choice: Choice) -> str:
+        self.answer_ids.append(choice.token_id)
+        ends = choice.token_id in self._eos_token_ids
+        if self._matcher is not None:
+            self._matcher.accept(choice.token_id)
+            ends = ends or self._matcher.done
+        text = "" if choice.token_id in self._eos_token_ids else self._push(choice)
+        if ends or self._detokenizer.stopped:
+            self.finish_reason = "stop"
+        elif len(self.answer_ids) >= self.max_tokens:
+            self.finish_reason = "length"
+        return text
+
+    def _forced(self) -> list[int]:
+        """None where logprobs are wanted, which only the model can give."""
+        if self._matcher is None or self.finish_reason or self.sampler.options.logprobs is not None:
+            return []
+        return self._matcher.forced()
 
     def _push(self, choice: Choice) -> str:
         if choice.logprob is not None:

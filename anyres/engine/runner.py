@@ -1,26 +1,32 @@
-"""Runs the model for a set of sequences: encodes their pictures, prefills their prompts, decodes one token of each."""
+"""Passes of the model: pictures of several requests through the encoder, tokens of several through the decoder."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Run
+from dataclasses import dataclass
+from itertools import accumulate
+from threading import RLock
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyres.engine.kv_cache import KVCache
-from anyres.engine.request import Sequence
 from anyres.errors import NumericsError
+from anyres.model.language import TokenTable
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import Grid, VisualInput
 from anyres.quant.linear import widen
 
-__all__ = ["Progress", "Report", "Runner"]
+__all__ = ["Feed", "Passed", "Progress", "Report", "Runner", "VisualPart"]
 
 logger = logging.getLogger(__name__)
 
+ROW_STEP = 8
+"""Rows of a pass are padded to a multiple of it: MKL sums a row in another order where a product has few or odd rows,
+and then an answer would depend on who shares the pass. docs/decisions.md has what was measured."""
 ENCODE_PATCHES = 16_384  # patches in one pass of the vision encoder: bounds its memory, about 1 GB in the 2B size
-PREFILL_TOKENS = 4_096  # prompt tokens in one pass of the decoder
 
 
 class Progress(NamedTuple):
@@ -40,20 +46,60 @@ class Progress(NamedTuple):
 Report = Callable[[Progress], None]
 
 
-class Runner:
-    """The model, and how much of it runs at once. A pass that gives NaN or infinity raises NumericsError."""
+class VisualPart(NamedTuple):
+    """Frame pairs `start` to `stop` of an item."""
 
-    def __init__(
-        self, model: Qwen2VL, *, encode_patches: int = ENCODE_PATCHES, prefill_tokens: int = PREFILL_TOKENS
-    ) -> None:
+    visual: VisualInput
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        """In patches."""
+        return (self.stop - self.start) * self.visual.grid_thw[1] * self.visual.grid_thw[2]
+
+    def patches(self) -> Tensor:
+        """float32 [P, X]."""
+        area = self.visual.grid_thw[1] * self.visual.grid_thw[2]
+        return self.visual.patches(self.start * area, self.stop * area)
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Tokens of one sequence for a pass: `ids` behind the `start` that its blocks hold.
+
+    `visuals` are (place in ids, visual_MD) to put over placeholders. `ends`: the logits of the last one are wanted.
+    """
+
+    ids: Run[int]
+    positions_3T: Tensor
+    table: Run[int]
+    start: int = 0
+    visuals: tuple[tuple[int, Tensor], ...] = ()
+    ends: bool = True
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Passed(NamedTuple):
+    """logits_V by feed, for those that end, and what went wrong by feed."""
+
+    logits: dict[int, Tensor]
+    failed: dict[int, NumericsError]
+
+
+class Runner:
+    """The model, and how much of it runs at once. A pass that gives NaN or infinity raises NumericsError.
+
+    Several threads may use it; one pass runs at a time.
+    """
+
+    def __init__(self, model: Qwen2VL, *, encode_patches: int = ENCODE_PATCHES) -> None:
         self.model = model
         self._encode_patches = encode_patches
-        self._prefill_tokens = prefill_tokens
-
-    def new_cache(self, *, sequences: int = 1, places: int = 256) -> KVCache:
-        """An empty cache on the model's device."""
-        text = self.model.config.text
-        return KVCache(text, device=self.model.device, dtype=self.model.dtype, sequences=sequences, places=places)
+        head = model.model.embed_tokens if model.config.text.tie_word_embeddings else model.lm_head
+        self._row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
+        self._lock = RLock()
 
     @torch.no_grad()
     def encode(self, visuals: Run[VisualInput], *, report: Report | None = None) -> list[Tensor]:
@@ -62,47 +108,33 @@ class Runner:
         merge_area = self.model.config.vision.merge_area
         totals = [_patches(visual.grid_thw) // merge_area for visual in raw]
         parts: list[Tensor] = []
-        for pack in _packs([visual.grid_thw for visual in raw], self._encode_patches):
-            done = sum(map(len, parts))
-            _tell(report, Progress("encode", pack[0].item + 1, len(raw), done, sum(totals)))
-            parts.append(self._encode_pack(raw, pack))
+        for pack in _packs(raw, self._encode_patches):
+            done, item = sum(map(len, parts)), next(i for i, one in enumerate(raw) if one is pack[0].visual)
+            _tell(report, Progress("encode", item + 1, len(raw), done, sum(totals)))
+            with self._lock:
+                parts.append(self._encode_pack(pack))
         if raw:
             _tell(report, Progress("encode", len(raw), len(raw), sum(totals), sum(totals)))
         made = iter(torch.cat(parts).split(totals)) if raw else iter(())
         return [next(made) if visual.visual_MD is None else visual.visual_MD for visual in visuals]
 
     @torch.no_grad()
-    def prefill(
-        self, cache: KVCache, sequences: Run[Sequence], visuals: Run[Tensor], *, report: Report | None = None
-    ) -> Tensor:
-        """Reads the prompts into the cache. `visuals` are those of all prompts, in order. Returns logits_BV."""
-        rest = iter(visuals)
-        embeds = [self._embed(sequence, [next(rest) for _ in sequence.prompt.visuals]) for sequence in sequences]
-        for sequence in sequences:
-            sequence.cache_name = cache.add()
-        lengths = [len(embeds_TD) for embeds_TD in embeds]
-        logits: dict[int, Tensor] = {}
-        done = 0
-        for chunks in _chunks(lengths, self._prefill_tokens):
-            _tell(report, Progress("prefill", chunks[0].item + 1, len(lengths), done, sum(lengths)))
-            logits |= self._prefill_chunks(cache, sequences, embeds, chunks)
-            done += sum(chunk.stop - chunk.start for chunk in chunks)
-        _tell(report, Progress("prefill", len(lengths), len(lengths), done, done))
-        return torch.stack([logits[item] for item in range(len(lengths))])
+    def encode_parts(self, parts: Run[VisualPart]) -> list[Tensor]:
+        """visual_MD of each part, all in one pass."""
+        with self._lock:
+            visual_MD = self._encode_pack(parts)
+        return list(visual_MD.split([len(part) // self.model.config.vision.merge_area for part in parts]))
 
     @torch.no_grad()
-    def decode(self, cache: KVCache, sequences: Run[Sequence]) -> Tensor:
-        """One more token of each: feeds the last of every answer. Returns logits_BV."""
-        device = self.model.device
-        ids_B = torch.tensor([sequence.answer_ids[-1] for sequence in sequences], device=device)
-        positions_B = torch.tensor([sequence.last_position for sequence in sequences], device=device)
-        names = [sequence.cache_name for sequence in sequences]
-        cache.begin(names, [1] * len(names))
-        return self._pass(cache, self.model.embed(ids_B), positions_B.expand(3, -1), range(len(names)))
+    def forward(self, cache: KVCache, feeds: Run[Feed]) -> Passed:
+        """One pass of the decoder over tokens of several sequences. The cache keeps them, whatever comes out."""
+        with self._lock:
+            cache.begin([feed.table for feed in feeds], [feed.start for feed in feeds], [len(feed) for feed in feeds])
+            return self._pass(cache, feeds)
 
-    def _encode_pack(self, visuals: Run[VisualInput], pack: "Run[_Chunk]") -> Tensor:
-        grids = [_slices(visuals[chunk.item].grid_thw, chunk) for chunk in pack]
-        pixels_PX = torch.cat([_rows(visuals[chunk.item], chunk) for chunk in pack]).to(self.model.device)
+    def _encode_pack(self, parts: Run[VisualPart]) -> Tensor:
+        grids = [(part.stop - part.start, *part.visual.grid_thw[1:]) for part in parts]
+        pixels_PX = torch.cat([part.patches() for part in parts]).to(self.model.device)
 
         def again() -> Tensor:
             return self.model.encode(pixels_PX, grids)
@@ -113,54 +145,41 @@ class Runner:
             visual_MD = again()
         return visual_MD
 
-    def _embed(self, sequence: Sequence, visuals: list[Tensor]) -> Tensor:
-        ids_T = sequence.prompt.token_ids_T.to(self.model.device)
-        visual_MD = torch.cat([visual.to(ids_T.device) for visual in visuals]) if visuals else None
-        embeds_TD = self.model.embed(ids_T, visual_MD)
-        if not _finite(embeds_TD):
-            raise _error("model.embed_tokens", self.model.dtype)
-        return embeds_TD
+    def _pass(self, cache: KVCache, feeds: Run[Feed]) -> Passed:
+        device = self.model.device
+        ids_T = torch.tensor([one for feed in feeds for one in feed.ids], device=device)
+        positions_3T = torch.cat([feed.positions_3T for feed in feeds], dim=1).to(device)
+        ends = list(accumulate(map(len, feeds)))
+        rows = [end - 1 for feed, end in zip(feeds, ends, strict=True) if feed.ends]
+        rows_B = torch.tensor(rows, dtype=torch.long, device=device)
+        padding, wanted = -len(ids_T) % self._row_step, len(rows_B)
+        ids_T, positions_3T = F.pad(ids_T, (0, padding)), F.pad(positions_3T, (0, padding))
+        rows_B = F.pad(rows_B, (0, -wanted % self._head_step))
 
-    def _prefill_chunks(
-        self, cache: KVCache, sequences: Run[Sequence], embeds: Run[Tensor], chunks: "Run[_Chunk]"
-    ) -> dict[int, Tensor]:
-        """One pass; logits_V of the prompts that end in it, by item."""
-        counts = [chunk.stop - chunk.start for chunk in chunks]
-        cache.begin([sequences[chunk.item].cache_name for chunk in chunks], counts)
-        embeds_TD = torch.cat([embeds[chunk.item][chunk.start : chunk.stop] for chunk in chunks])
-        positions = [sequences[chunk.item].prompt.positions_3T[:, chunk.start : chunk.stop] for chunk in chunks]
-        positions_3T = torch.cat(positions, dim=1).to(embeds_TD.device)
-        ends = {
-            chunk.item: sum(counts[: i + 1]) - 1
-            for i, chunk in enumerate(chunks)
-            if chunk.stop == len(embeds[chunk.item])
-        }
-        logits_BV = self._pass(cache, embeds_TD, positions_3T, ends.values())
-        return dict(zip(ends, logits_BV, strict=True))
-
-    def _pass(self, cache: KVCache, embeds_TD: Tensor, positions_3T: Tensor, rows: Iterable[int]) -> Tensor:
-        """Through the decoder; logits of the given rows. The cache keeps the tokens only when all went well."""
-        rows_B = torch.tensor(list(rows), dtype=torch.long, device=embeds_TD.device)
-
-        def again() -> Tensor:
+        def again() -> tuple[Tensor, Tensor]:
+            embeds_TD = _spliced(self.model.embed(ids_T), feeds)
             hidden_TD: Tensor = self.model(embeds_TD, positions_3T, cache.attend)
-            return hidden_TD
+            return hidden_TD[: ends[-1]], self.model.head(hidden_TD[rows_B])[:wanted]
 
-        hidden_TD = again()
-        logits_BV = self.model.head(hidden_TD[rows_B])
+        hidden_TD, logits_BV = again()
         while not (_finite(hidden_TD) and _finite(logits_BV)):
-            self._widen_or_raise(again, otherwise="lm_head")
-            hidden_TD = again()
-            logits_BV = self.model.head(hidden_TD[rows_B])
-        cache.advance()
-        return logits_BV
+            error = self._numerics_error(again, otherwise="lm_head")
+            if not self._widen(error):
+                return Passed(_by_feed(feeds, logits_BV), _blamed(feeds, hidden_TD, logits_BV, error))
+            hidden_TD, logits_BV = again()
+        return Passed(_by_feed(feeds, logits_BV), {})
 
     def _widen_or_raise(self, again: Callable[[], object], *, otherwise: str) -> None:
         """Gives the layer to blame float32 weights for good, where it was quantised; else raises NumericsError."""
         error = self._numerics_error(again, otherwise=otherwise)
-        if not widen(self.model, error.item):
+        if not self._widen(error):
             raise error
-        logger.warning("%s: %s; this layer runs with float32 weights from now on", error.item, error.seen)
+
+    def _widen(self, error: NumericsError) -> bool:
+        widened = widen(self.model, error.item)
+        if widened:
+            logger.warning("%s: %s; this layer runs with float32 weights from now on", error.item, error.seen)
+        return widened
 
     def _numerics_error(self, again: Callable[[], object], *, otherwise: str) -> NumericsError:
         """Runs the pass once more and watches every layer. `otherwise` is to blame when none of them is."""
@@ -175,51 +194,19 @@ class Runner:
         return _error(bad[0] if bad else otherwise, self.model.dtype)
 
 
-class _Chunk(NamedTuple):
-    """A run of an item's tokens, or of its frame pairs."""
-
-    item: int
-    start: int
-    stop: int
-
-
-def _chunks(lengths: Run[int], budget: int) -> Iterator[list[_Chunk]]:
-    """Cuts sequences, in order, into passes of at most `budget` tokens.
-
-    >>> [[tuple(chunk) for chunk in chunks] for chunks in _chunks([3, 2], 4)]
-    [[(0, 0, 3), (1, 0, 1)], [(1, 1, 2)]]
-    """
-    chunks: list[_Chunk] = []
+def _packs(visuals: Run[VisualInput], budget: int) -> Iterator[list[VisualPart]]:
+    """Cuts items between frame pairs, which see nothing of each other, into passes of about `budget` patches."""
+    pack: list[VisualPart] = []
     room = budget
-    for item, length in enumerate(lengths):
-        start = 0
-        while start < length:
-            stop = min(length, start + room)
-            chunks.append(_Chunk(item, start, stop))
-            start, room = stop, room - (stop - start)
-            if room == 0:
-                yield chunks
-                chunks, room = [], budget
-    if chunks:
-        yield chunks
-
-
-def _packs(grids: Run[Grid], budget: int) -> Iterator[list[_Chunk]]:
-    """Cuts items between frame pairs, which see nothing of each other, into passes of about `budget` patches.
-
-    >>> [[tuple(chunk) for chunk in pack] for pack in _packs([(1, 2, 2), (5, 2, 4)], 16)]
-    [[(0, 0, 1), (1, 0, 1)], [(1, 1, 3)], [(1, 3, 5)]]
-    """
-    pack: list[_Chunk] = []
-    room = budget
-    for item, (t, h, w) in enumerate(grids):
+    for visual in visuals:
+        t, h, w = visual.grid_thw
         start = 0
         while start < t:
             if room < h * w and pack:
                 yield pack
                 pack, room = [], budget
             stop = min(t, start + max(1, room // (h * w)))
-            pack.append(_Chunk(item, start, stop))
+            pack.append(VisualPart(visual, start, stop))
             start, room = stop, room - (stop - start) * h * w
     if pack:
         yield pack
@@ -230,18 +217,40 @@ def _patches(grid: Grid) -> int:
     return t * h * w
 
 
-def _slices(grid: Grid, chunk: _Chunk) -> Grid:
-    return (chunk.stop - chunk.start, grid[1], grid[2])
-
-
-def _rows(visual: VisualInput, chunk: _Chunk) -> Tensor:
-    area = visual.grid_thw[1] * visual.grid_thw[2]
-    return visual.patches(chunk.start * area, chunk.stop * area)
-
-
 def _tell(report: Report | None, progress: Progress) -> None:
     if report is not None:
         report(progress)
+
+
+def _row_step(module: nn.Module) -> int:
+    """Quantised layers compute each row by itself."""
+    dense = any(isinstance(layer, nn.Linear | TokenTable) for layer in module.modules())
+    on_cpu = all(weight.device.type == "cpu" for weight in module.state_dict().values())
+    return ROW_STEP if dense and on_cpu else 1
+
+
+def _spliced(embeds_TD: Tensor, feeds: Run[Feed]) -> Tensor:
+    """Visual tokens over their placeholders, in place."""
+    first = 0
+    for feed in feeds:
+        for at, visual_MD in feed.visuals:
+            embeds_TD[first + at : first + at + len(visual_MD)] = visual_MD.to(embeds_TD)
+        first += len(feed)
+    return embeds_TD
+
+
+def _by_feed(feeds: Run[Feed], logits_BV: Tensor) -> dict[int, Tensor]:
+    return dict(zip([number for number, feed in enumerate(feeds) if feed.ends], logits_BV, strict=True))
+
+
+def _blamed(feeds: Run[Feed], hidden_TD: Tensor, logits_BV: Tensor, error: NumericsError) -> dict[int, NumericsError]:
+    """Sequences see nothing of each other: only those whose own numbers went wrong fail, each with its own error."""
+    logits = _by_feed(feeds, logits_BV)
+    bad = [
+        not _finite(hidden_LD) or (number in logits and not _finite(logits[number]))
+        for number, hidden_LD in enumerate(hidden_TD.split([len(feed) for feed in feeds]))
+    ]
+    return {number: NumericsError(error.item, error.seen, error.allowed) for number, one in enumerate(bad) if one}
 
 
 def _finite(x: Tensor) -> bool:

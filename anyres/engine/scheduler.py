@@ -1,6 +1,6 @@
 """What the next pass of the model holds: whose pictures, whose tokens, in which blocks. Whole numbers only, no model.
 
-Every step the running jobs that are answering get one token each; prompts are read in pieces beside them, in order of
+Every step the running jobs that are answering get their next token; prompts are read in pieces beside them, in order of
 rank, as far as a budget of tokens goes, and pictures are encoded as far as a budget of patches goes. A piece may end
 anywhere, also among the visual tokens of a picture, because those are causal in the decoder; but none of them is read
 before the encoder has seen the whole item. Prompts share the blocks of a common beginning, and of two that arrive
@@ -67,6 +67,7 @@ class Job:
     priority: int = 0  # a smaller one goes first
     width: int = 1  # answers that will be forked off, itself included
     computed: int = 0  # tokens whose keys and values are in the cache
+    said: int = 0  # of the tokens that are not, those which the answer has just got; 0 while a prompt is read
     reused: int = 0  # of those, how many were there when the job last started
     table: list[int] = field(default_factory=list)
     named: int = 0  # leading blocks whose names are known to the manager
@@ -151,7 +152,8 @@ class Scheduler:
 
     def advance(self, span: Span) -> None:
         """The tokens of the span are in the cache; blocks that became full may be used by others."""
-        job, _, job.computed = span
+        job = span.job
+        job.computed, job.said = span.stop, 0
         for i in range(job.named, job.computed // self.block_size):
             name = job.name_of(i)
             self.blocks.name(job.table[i], name)
@@ -159,10 +161,12 @@ class Scheduler:
                 del self._reading[name]
             job.named = i + 1
 
-    def extend(self, job: Job) -> None:
-        """The answer has one more token, which the next step feeds."""
-        assert job.tokens < job.limit, "longer than was said"
-        job.tokens += 1
+    def extend(self, job: Job, count: int = 1) -> None:
+        """The answer has so many more tokens, which the next step feeds."""
+        assert job.computed == job.tokens, "the tokens before are in the cache"
+        assert job.tokens + count <= job.limit, "longer than was said"
+        job.tokens += count
+        job.said = count
 
     def fork(self, parent: Job, child: Job) -> None:
         """Another answer to a prompt that has just been read: shares all blocks until it writes."""
@@ -255,29 +259,31 @@ class Scheduler:
         self.running.remove(job)
         self._reading = {name: reader for name, reader in self._reading.items() if reader is not job}
         self.blocks.give_back(job.table)
-        job.table, job.computed, job.reused, job.named = [], 0, 0, 0
+        job.table, job.computed, job.reused, job.named, job.said = [], 0, 0, 0, 0
 
     def _make_room(self, job: Job, copies: list[tuple[int, int]]) -> list[Job]:
-        """A place of its own for the next token; returns the jobs that were stopped for it."""
+        """Places of its own for what the answer has just got; returns the jobs that were stopped for it."""
+        stopped: list[Job] = []
+        while missing := self._missing(job):
+            while self.blocks.available < missing:
+                stopped.append(self._stop(self.running[-1]))
+                if stopped[-1] is job:
+                    return stopped
+            at = job.computed // self.block_size
+            if at < len(job.table) and self.blocks.is_shared(job.table[at]):
+                (block,) = self.blocks.take(1)
+                copies.append((job.table[at], block))
+                self.blocks.give_back([job.table[at]])
+                job.table[at] = block
+            else:
+                job.table += self.blocks.take(self.blocks_for(job.tokens) - len(job.table))
+        return stopped
+
+    def _missing(self, job: Job) -> int:
+        """Blocks a job has to take before it may write: a copy of one that it shares, and new ones."""
         at = job.computed // self.block_size
         shared = at < len(job.table) and self.blocks.is_shared(job.table[at])
-        if at < len(job.table) and not shared:
-            return []
-        stopped: list[Job] = []
-        while not self.blocks.available:
-            stopped.append(self._stop(self.running[-1]))
-            if stopped[-1] is job:
-                return stopped
-        (block,) = self.blocks.take(1)
-        if shared and self.blocks.is_shared(job.table[at]):
-            copies.append((job.table[at], block))
-            self.blocks.give_back([job.table[at]])
-            job.table[at] = block
-        elif shared:  # whoever shared it was stopped
-            self.blocks.give_back([block])
-        else:
-            job.table.append(block)
-        return stopped
+        return shared + self.blocks_for(job.tokens) - len(job.table)
 
     def _look(self, reading: Sequence[Job], patches: int) -> list[Sight]:
         """Parts of items to encode now: as many as the budget holds, and at least one."""
@@ -325,8 +331,7 @@ def _rank(job: Job) -> tuple[int, int]:
 
 
 def _answers(job: Job) -> bool:
-    """Whether all but one of its tokens are in the cache, and that one is no picture's."""
-    return job.tokens - job.computed == 1 and not _ahead(job)
+    return job.said > 0
 
 
 def _ahead(job: Job) -> list[Item]:

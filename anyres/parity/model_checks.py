@@ -111,21 +111,20 @@ def one_pass_logits(model: Qwen2VL, prompt: ModelInput, rows: Sequence[int]) -> 
 @torch.inference_mode()
 def cached_logits(model: Qwen2VL, prompts: Sequence[ModelInput], further_ids: Sequence[Sequence[int]]) -> list[Tensor]:
     """logits_NV of each prompt's last token and of every further token, fed one at a time to all prompts together."""
-    cache = KVCache(model.config.text, device=model.device, dtype=model.dtype, sequences=len(prompts))
-    names = [cache.add() for _ in prompts]
+    cache = KVCache(model.config.text, device=model.device, dtype=model.dtype)
     lengths = [len(prompt.token_ids_T) for prompt in prompts]
-    cache.begin(names, lengths)
+    most = max((-(-(length + len(ids)) // cache.block_size) for length, ids in zip(lengths, further_ids, strict=True)))
+    tables = [range(number * most, (number + 1) * most) for number in range(len(prompts))]
+    cache.begin(tables, [0] * len(prompts), lengths)
     embeds_TD = torch.cat([_embeds(model, prompt) for prompt in prompts])
     positions_3T = torch.cat([prompt.positions_3T for prompt in prompts], dim=1).to(model.device)
     hidden_TD = model(embeds_TD, positions_3T, cache.attend)
-    cache.advance()
     steps = [model.head(hidden_TD[torch.tensor(lengths).cumsum(0) - 1]).cpu()]
     for number, ids in enumerate(zip(*further_ids, strict=True)):
         places = [len(prompt.token_ids_T) + prompt.rope_delta + number for prompt in prompts]
-        cache.begin(names, [1] * len(names))
+        cache.begin(tables, [length + number for length in lengths], [1] * len(prompts))
         embeds_BD = model.embed(torch.tensor(ids, device=model.device))
         hidden_BD = model(embeds_BD, torch.tensor(places, device=model.device).expand(3, -1), cache.attend)
-        cache.advance()
         steps.append(model.head(hidden_BD).cpu())
     return list(torch.stack(steps, dim=1))
 

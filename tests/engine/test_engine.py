@@ -1,8 +1,8 @@
 """The Python API on a tiny random checkpoint: its words mean nothing, but they must be the same by every way."""
 
 import dataclasses
+import gc
 from collections.abc import Callable
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -11,13 +11,19 @@ import torch
 import anyres
 from anyres.chat import Answer, ChatModel, GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.options import EngineOptions
+from anyres.engine.request import Sequence
 from anyres.engine.runner import Progress
+from anyres.engine.sampler import Choice
+from anyres.engine.scheduler import Limits
 from anyres.errors import AnyresError, ContextLengthError, MessageError, ModelNotFoundError, NumericsError, OptionError
 from anyres.model_input import EncodedImage
+from tests.engine.runs import until
 from tests.oracle import IM_END, VOCAB_SIZE
 
 MakeEngine = Callable[..., LocalChatModel]
 SHORT = GenerationOptions(max_tokens=12)
+ENDLESS = GenerationOptions(max_tokens=3000, stop_loops=False)
 DRAWN = GenerationOptions(max_tokens=40, temperature=1.0, seed=7)
 
 
@@ -36,8 +42,11 @@ CONVERSATIONS = [
 
 
 def same(one: Answer, other: Answer) -> bool:
-    """All but the seconds."""
-    return dataclasses.replace(one, timings=other.timings) == other
+    """All but the seconds, and what was there already."""
+    usage = dataclasses.replace(
+        one.usage, cached_tokens=other.usage.cached_tokens, cached_visual_tokens=other.usage.cached_visual_tokens
+    )
+    return dataclasses.replace(one, timings=other.timings, usage=usage) == other
 
 
 def test_every_way_to_ask_is_the_same(engine: LocalChatModel) -> None:
@@ -93,32 +102,34 @@ def test_a_batch_answers_as_one_by_one(engine: LocalChatModel) -> None:
     assert all(same(one, other) for one, other in zip(together, alone, strict=True))
 
 
-def test_a_batch_larger_than_fits_at_once(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anyres.engine.engine.MAX_BATCH", 2)
+def test_a_batch_larger_than_fits_at_once(engine: LocalChatModel) -> None:
+    few = LocalChatModel(
+        engine.model, engine.processor, defaults=engine.defaults, engine=EngineOptions(Limits(running=2))
+    )
     options = dataclasses.replace(DRAWN, logprobs=1)
     alone = [engine.chat(messages, options=options) for messages in CONVERSATIONS]
-    together = engine.chat_batch(CONVERSATIONS, options=options)
+    together = few.chat_batch(CONVERSATIONS, options=options)
     for one, other in zip(together, alone, strict=True):
         assert one.text == other.text
         ours, theirs = ([token.logprob for token in answer.logprobs] for answer in (one, other))
         assert ours == pytest.approx(theirs, abs=1e-4)
 
 
-def test_no_more_run_together_than_allowed(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second conversation ends at once, and the third takes its place beside the first."""
-    monkeypatch.setattr("anyres.engine.engine.MAX_BATCH", 2)
-    spies: list[Mock] = []
-    for name in ("prefill", "decode"):
-        spy = Mock(side_effect=getattr(engine._runner, name))
-        monkeypatch.setattr(engine._runner, name, spy)
-        spies.append(spy)
-    lengths = [3, 1, 2]
-    sequences = [engine._sequence(CONVERSATIONS[0], GenerationOptions(max_tokens=length)) for length in lengths]
-    for _ in engine._generate(sequences, None):
-        pass
-    assert [len(sequence.answer_ids) for sequence in sequences] == lengths
-    sizes = [[len(call.args[1]) for call in spy.call_args_list] for spy in spies]
-    assert sizes == [[2, 1], [2, 1]]
+def test_several_answers_to_one_prompt(engine: LocalChatModel) -> None:
+    messages = CONVERSATIONS[1]
+    answers = engine.chat_n(messages, 3, options=DRAWN)
+    for i, answer in enumerate(answers):
+        assert same(answer, engine.chat(messages, options=dataclasses.replace(DRAWN, seed=DRAWN.seed + i)))
+    assert len({answer.text for answer in answers}) == 3
+    assert len(engine.chat_n(messages, 1, options=SHORT)) == 1
+    unseeded = engine.chat_n(messages, 3, options=dataclasses.replace(DRAWN, seed=None))
+    assert len({answer.text for answer in unseeded}) == 3
+
+
+@pytest.mark.parametrize("n", [0, -1, 65, 1.5])
+def test_a_number_of_answers_out_of_range(engine: LocalChatModel, n: int) -> None:
+    with pytest.raises(OptionError, match="n: "):
+        engine.chat_n(CONVERSATIONS[0], n)
 
 
 def test_an_empty_batch(engine: LocalChatModel) -> None:
@@ -146,11 +157,20 @@ def test_streams_side_by_side_do_not_touch(engine: LocalChatModel) -> None:
     assert texts == expected
 
 
-def test_a_stream_can_be_left(engine: LocalChatModel) -> None:
-    stream = engine.stream(photo(), "?", options=DRAWN)
-    next(stream)
-    stream.close()
-    assert next(stream, None) is None
+@pytest.mark.parametrize("way", ["closed", "forgotten", "never begun"])
+def test_a_stream_can_be_left(engine: LocalChatModel, way: str) -> None:
+    """Its request ends, and its blocks are free."""
+    stream = engine.stream(photo(), "?", options=ENDLESS)
+    if way != "never begun":
+        next(stream)
+    if way == "forgotten":
+        del stream
+        gc.collect()
+    else:
+        stream.close()
+        assert next(stream, None) is None
+        assert stream.answer is None
+    assert until(lambda: engine.stats.running == engine.stats.waiting == 0)
 
 
 def test_pieces_hold_whole_characters(make_engine: MakeEngine) -> None:
@@ -202,20 +222,48 @@ def test_generation_config_is_honoured(make_engine: MakeEngine, engine: LocalCha
     assert greedy.text == engine.ask(None, "hi", options=GenerationOptions(max_tokens=9)).text
 
 
-def test_only_text_and_boxes_are_drawn(engine: LocalChatModel) -> None:
+def test_only_text_and_boxes_are_drawn(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """At a high temperature every id would turn up: ids without a token, image_pad, im_start ..."""
-    allowed = set(range(256)) | set(range(259, 265)) | {IM_END}
-    options = GenerationOptions(max_tokens=300, temperature=99.0, seed=0, logprobs=0)
-    sequence = engine._sequence([Message("user", "hi")], options)
-    for _ in engine._generate([sequence], None):
-        pass
-    assert set(sequence.answer_ids) <= allowed
-    assert len(set(sequence.answer_ids)) > 50
+    drawn: list[int] = []
+    accept = Sequence.accept
+
+    def watched(self: Sequence, choice: Choice) -> object:
+        drawn.append(choice.token_id)
+        return accept(self, choice)
+
+    monkeypatch.setattr(Sequence, "accept", watched)
+    for seed in range(6):
+        engine.ask(None, "hi", options=GenerationOptions(max_tokens=50, temperature=99.0, seed=seed))
+    assert set(drawn) <= set(range(256)) | set(range(259, 265)) | {IM_END}
+    assert len(set(drawn)) > 50
 
 
-def test_what_an_answer_carries(engine: LocalChatModel) -> None:
-    times = iter(range(1000))
-    timed = LocalChatModel(engine.model, engine.processor, defaults=engine.defaults, clock=lambda: float(next(times)))
+class Clock:
+    """Stands still but for passes of the model, which take a second each, and preparing, which takes two."""
+
+    def __init__(self, model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        for owner, name, seconds in (
+            (model._runner, "encode_parts", 1.0),
+            (model._runner, "forward", 1.0),
+            (model, "_prepared", 2.0),
+        ):
+            monkeypatch.setattr(owner, name, self.slow(getattr(owner, name), seconds))
+
+    def slow(self, call: Callable[..., object], seconds: float) -> Callable[..., object]:
+        def slowed(*arguments: object) -> object:
+            self.now += seconds
+            return call(*arguments)
+
+        return slowed
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_an_answer_carries(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = LocalChatModel(engine.model, engine.processor, defaults=engine.defaults, clock=lambda: clock.now)
+    clock = Clock(timed, monkeypatch)
     answer = timed.ask(photo(0, 60, 90), "what?", options=dataclasses.replace(SHORT, logprobs=2))
     prompt = engine.processor.prepare([Message("user", (ImagePart(photo(0, 60, 90)), TextPart("what?")))])
     assert answer.usage.prompt_tokens == len(prompt.token_ids_T)
@@ -226,17 +274,19 @@ def test_what_an_answer_carries(engine: LocalChatModel) -> None:
     assert len(answer.logprobs) == 12
     assert all(len(token.top) == 2 and token.logprob == token.top[0][1] for token in answer.logprobs)
     timings = answer.timings
-    assert (timings.prepare_s, timings.encode_s, timings.prefill_s, timings.decode_s) == (1.0, 1.0, 1.0, 11.0)
+    assert (timings.prepare_s, timings.encode_s, timings.prefill_s, timings.decode_s) == (2.0, 1.0, 1.0, 11.0)
+    assert timings.wait_s == 0
 
 
 def test_encode_once_ask_often(engine: LocalChatModel) -> None:
     encoded = engine.encode(photo(0, 60, 90))
+    engine.vision_cache.clear()
     assert isinstance(encoded, EncodedImage)
     assert encoded.visual_MD.shape == (6, engine.config.text.hidden_size)
     assert same(engine.ask(encoded, "what?", options=DRAWN), engine.ask(photo(0, 60, 90), "what?", options=DRAWN))
     told: list[Progress] = []
-    twice = engine.ask([encoded, photo(), encoded], "?", options=SHORT, report=told.append)
-    assert same(twice, engine.ask([photo(0, 60, 90), photo(), photo(0, 60, 90)], "?", options=SHORT))
+    twice = engine.ask([encoded, photo(21), encoded], "?", options=SHORT, report=told.append)
+    assert same(twice, engine.ask([photo(0, 60, 90), photo(21), photo(0, 60, 90)], "?", options=SHORT))
     assert {progress.items for progress in told if progress.stage == "encode"} == {1}, "one picture was left to encode"
     small = engine.encode(LARGE, max_pixels=8 * 784)
     assert engine.ask(small, "?", options=SHORT).usage.image_tokens == 6
@@ -255,9 +305,18 @@ def test_encoded_by_another_checkpoint(engine: LocalChatModel, make_engine: Make
 
 def test_progress_reaches_the_caller(engine: LocalChatModel) -> None:
     told: list[Progress] = []
-    list(engine.stream([photo(), photo()], "?", options=SHORT, report=told.append))
+    list(engine.stream([photo(31), photo(32), photo(31)], "?", options=SHORT, report=told.append))
     assert [one.stage for one in told] == ["encode", "encode", "prefill", "prefill"]
-    assert told[1].done == told[1].total == 12
+    assert (told[0].done, told[1].done, told[1].total, told[1].items) == (0, 12, 12, 2), "the third is the first again"
+
+
+def test_progress_of_a_batch_is_that_of_all(engine: LocalChatModel) -> None:
+    told: list[Progress] = []
+    questions = [[Message("user", (ImagePart(photo(seed)), TextPart("?")))] for seed in (41, 42, 43)]
+    engine.chat_batch(questions, options=SHORT, report=told.append)
+    encoded, read = ([one for one in told if one.stage == stage][-1] for stage in ("encode", "prefill"))
+    assert encoded == Progress("encode", 3, 3, 18, 18)
+    assert (read.item, read.items, read.done == read.total > 60) == (3, 3, True)
 
 
 def test_the_context_ends_an_answer(make_engine: MakeEngine) -> None:

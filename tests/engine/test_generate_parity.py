@@ -5,13 +5,12 @@ from collections.abc import Sequence as Run
 import pytest
 import torch
 
-from anyres.chat import Usage
-from anyres.engine.detokenizer import Detokenizer
-from anyres.engine.request import Sequence, silent_ids
-from anyres.engine.runner import Runner
-from anyres.engine.sampler import Sampler, SamplingOptions
+from anyres.engine.options import EngineOptions
+from anyres.engine.request import silent_ids
+from anyres.engine.sampler import SamplingOptions
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import ModelInput
+from tests.engine.runs import SMALL_STEPS, ask, finish, new_engine, sequence_of
 from tests.oracle import (
     IM_END,
     SPECIAL_IDS,
@@ -29,36 +28,14 @@ ENDS = frozenset({IM_END, SPECIAL_IDS["<|endoftext|>"], 65, 66})  # two letters 
 BANNED = sorted((silent_ids(byte_tokenizer()) | set(range(256 + len(SPECIAL_IDS), VOCAB_SIZE))) - ENDS)
 
 
-def our_answers(model: Qwen2VL, prompts: Run[ModelInput], options: SamplingOptions, tokens: int) -> list[list[int]]:
-    banned_V = torch.zeros(VOCAB_SIZE, dtype=torch.bool)
-    banned_V[BANNED] = True
-    tokenizer = byte_tokenizer()
-    sequences = [
-        Sequence(
-            one,
-            usage=Usage(),
-            sampler=Sampler(options, one.token_ids_T, banned_V),
-            detokenizer=Detokenizer(tokenizer.token_bytes),
-            tokenizer=tokenizer,
-            max_tokens=tokens,
-            eos_token_ids=ENDS,
-        )
-        for one in prompts
-    ]
-    runner = Runner(model, prefill_tokens=32, encode_patches=40)
-    cache = runner.new_cache(places=16)
-    logits_BV = runner.prefill(cache, sequences, runner.encode([v for one in prompts for v in one.visuals]))
-    live = sequences
-    while True:
-        for sequence, logits_V in zip(live, logits_BV, strict=True):
-            sequence.take(logits_V)
-        for sequence in live:
-            if sequence.finish_reason:
-                cache.drop(sequence.cache_name)
-        live = [sequence for sequence in live if not sequence.finish_reason]
-        if not live:
-            return [sequence.answer_ids for sequence in sequences]
-        logits_BV = runner.decode(cache, live)
+def our_answers(
+    model: Qwen2VL, prompts: Run[ModelInput], options: SamplingOptions, tokens: int, *, native: bool = True
+) -> list[list[int]]:
+    """All together, their prompts and pictures in pieces."""
+    engine = new_engine(model, EngineOptions(SMALL_STEPS), native=native)
+    asked = [ask(engine, sequence_of(one, options=options, tokens=tokens, ends=ENDS, banned=BANNED)) for one in prompts]
+    finish(engine)
+    return [one.ids for one in asked]
 
 
 def their_answers(model: Qwen2VL, prompts: Run[ModelInput], tokens: int, **options: float) -> list[list[int]]:

@@ -13,7 +13,7 @@ from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.sampler import Sampler, SamplingOptions
 from anyres.errors import AnyresError, CheckpointError
 from anyres.model_input import ModelInput
-from tests.oracle import IM_END, SPECIAL_IDS, VOCAB_SIZE, byte_tokenizer, picture, prompt, tiny_config
+from tests.oracle import IM_END, SPECIAL_IDS, VOCAB_SIZE, byte_tokenizer, prompt, tiny_config
 
 CONFIG, TOKENIZER = tiny_config(), byte_tokenizer()
 
@@ -174,16 +174,6 @@ def test_logprobs_of_the_last_tokens_come_even_without_text() -> None:
     pieces = dictate(sequence, "ab")
     assert [(piece.text, len(piece.logprobs)) for piece in pieces] == [("", 2)]
     assert sequence.answer().text == ""
-
-
-def test_positions_follow_the_prompt() -> None:
-    """A clip of 4 frame pairs of one token each takes 4 positions, a picture of 2x2 tokens takes 2."""
-    layout = [3, picture(CONFIG, (4, 2, 2), kind="video"), 2, picture(CONFIG, (1, 4, 4)), 1]
-    sequence = spoken(prompt(CONFIG, layout))
-    sequence.take(says(65))
-    assert sequence.last_position == 3 + (1 + 4 + 1) + 2 + (1 + 2 + 1) + 1
-    sequence.take(says(66))
-    assert sequence.last_position == 17
 
 
 def test_seconds_add_up() -> None:

@@ -8,16 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from anyres.chat import Usage
-from anyres.engine.detokenizer import Detokenizer
-from anyres.engine.request import Sequence
-from anyres.engine.runner import Progress, Runner, _chunks, _packs
-from anyres.engine.sampler import Sampler, SamplingOptions
+from anyres.engine.kv_cache import KVCache
+from anyres.engine.runner import Feed, Passed, Progress, Runner, VisualPart, _packs
 from anyres.errors import NumericsError
 from anyres.model.language import CausalAttention
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import ModelInput, VisualInput
-from tests.oracle import VOCAB_SIZE, byte_tokenizer, picture, prompt, relative_error, tiny_config, tiny_model
+from tests.oracle import SPECIAL_IDS, picture, prompt, relative_error, tiny_config, tiny_model
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +35,6 @@ def prompts(model: Qwen2VL) -> list[ModelInput]:
     ]
 
 
-def sequence_of(one: ModelInput) -> Sequence:
-    tokenizer = byte_tokenizer()
-    return Sequence(
-        one,
-        usage=Usage(),
-        sampler=Sampler(SamplingOptions(0.0), one.token_ids_T, torch.zeros(VOCAB_SIZE, dtype=torch.bool)),
-        detokenizer=Detokenizer(tokenizer.token_bytes),
-        tokenizer=tokenizer,
-        max_tokens=100,
-        eos_token_ids=frozenset(),
-    )
-
-
 def visuals_of(prompts: Run[ModelInput]) -> list[VisualInput]:
     return [visual for one in prompts for visual in one.visuals]
 
@@ -69,28 +53,61 @@ def fresh_logits(model: Qwen2VL, one: ModelInput, answer_ids: list[int]) -> Tens
         return model.head(model(embeds_TD, positions_3T, CausalAttention([len(embeds_TD)]))[-1:])[0]
 
 
-@pytest.mark.parametrize("prefill_tokens", [1, 5, 16, 4096])
+def feed_of(one: ModelInput, start: int, stop: int, table: Run[int], visuals: Run[Tensor]) -> Feed:
+    """Tokens `start` to `stop` of a prompt."""
+    is_pad_T = (one.token_ids_T == SPECIAL_IDS["<|image_pad|>"]) | (one.token_ids_T == SPECIAL_IDS["<|video_pad|>"])
+    rest = iter(torch.cat(list(visuals)) if visuals else ())
+    rows = {place: next(rest) for place in is_pad_T.nonzero()[:, 0].tolist()}
+    inside = tuple((place - start, row_D[None]) for place, row_D in rows.items() if start <= place < stop)
+    ids = one.token_ids_T[start:stop].tolist()
+    return Feed(ids, one.positions_3T[:, start:stop], table, start, inside, ends=stop == len(one.token_ids_T))
+
+
+def new_cache(model: Qwen2VL) -> KVCache:
+    return KVCache(model.config.text, device=model.device, dtype=model.dtype)
+
+
+def read(runner: Runner, one: ModelInput, cut: int) -> Passed:
+    """The prompt in two passes."""
+    cache, table, length = new_cache(runner.model), range(10), len(one.token_ids_T)
+    visuals = runner.encode(one.visuals)
+    if cut:
+        assert runner.forward(cache, [feed_of(one, 0, cut, table, visuals)]) == Passed({}, {})
+    return runner.forward(cache, [feed_of(one, cut, length, table, visuals)])
+
+
 @pytest.mark.parametrize("encode_patches", [1, 30, 4096])
-def test_cutting_changes_nothing(
-    model: Qwen2VL, prompts: list[ModelInput], prefill_tokens: int, encode_patches: int
-) -> None:
-    runner = Runner(model, prefill_tokens=prefill_tokens, encode_patches=encode_patches)
-    visuals = runner.encode(visuals_of(prompts))
-    logits_BV = runner.prefill(runner.new_cache(places=8), [sequence_of(one) for one in prompts], visuals)
-    for logits_V, one in zip(logits_BV, prompts, strict=True):
-        assert relative_error(logits_V, fresh_logits(model, one, [])) <= 1e-5
+@pytest.mark.parametrize("cut", [0, 1, 7, 17])
+def test_cutting_changes_nothing(model: Qwen2VL, prompts: list[ModelInput], cut: int, encode_patches: int) -> None:
+    """Also in the middle of a picture."""
+    for one in (prompts[0], prompts[2], prompts[3]):
+        passed = read(Runner(model, encode_patches=encode_patches), one, cut)
+        assert relative_error(passed.logits[0], fresh_logits(model, one, [])) <= 1e-5
 
 
-def test_decoding_is_one_full_pass(model: Qwen2VL, prompts: list[ModelInput]) -> None:
-    """Every step of a ragged batch, against a pass over prompt and answer afresh."""
-    runner, sequences = Runner(model), [sequence_of(one) for one in prompts]
-    cache = runner.new_cache(places=8)
-    logits_BV = runner.prefill(cache, sequences, runner.encode(visuals_of(prompts)))
-    for _ in range(6):
-        for sequence, logits_V in zip(sequences, logits_BV, strict=True):
-            assert relative_error(logits_V, fresh_logits(model, sequence.prompt, sequence.answer_ids)) <= 1e-5
-            sequence.take(logits_V)
-        logits_BV = runner.decode(cache, sequences)
+def test_sequences_share_a_pass(model: Qwen2VL, prompts: list[ModelInput]) -> None:
+    """Some end in it, some do not; what one gets does not depend on the others."""
+    runner, cache = Runner(model), new_cache(model)
+    visuals = [runner.encode(one.visuals) for one in prompts]
+    stops = [len(one.token_ids_T) for one in prompts]
+    stops[2] -= 3
+    tables = [range(5 * i, 5 * i + 5) for i in range(4)]
+    feeds = [feed_of(one, 0, stops[i], tables[i], visuals[i]) for i, one in enumerate(prompts)]
+    passed = runner.forward(cache, feeds)
+    assert passed.failed == {}
+    assert sorted(passed.logits) == [0, 1, 3]
+    for i in (0, 1, 3):
+        assert relative_error(passed.logits[i], fresh_logits(model, prompts[i], [])) <= 1e-5
+
+
+def test_parts_of_items_share_a_pass(model: Qwen2VL, prompts: list[ModelInput]) -> None:
+    """Frame pairs see nothing of each other, so a clip may be encoded in parts, beside other pictures."""
+    runner = Runner(model)
+    clip, tall = prompts[2].visuals
+    made = runner.encode_parts([VisualPart(clip, 4, 9), VisualPart(tall, 0, 1), VisualPart(clip, 0, 4)])
+    whole = runner.encode([clip, tall])
+    assert relative_error(torch.cat([made[2], made[0]]), whole[0]) <= 1e-5
+    assert relative_error(made[1], whole[1]) <= 1e-5
 
 
 def test_8_bit_pixels_are_normalised_pack_by_pack(model: Qwen2VL, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,9 +145,7 @@ def test_encoded_pictures_pass_through(model: Qwen2VL) -> None:
 
 def test_progress_is_told(model: Qwen2VL, prompts: list[ModelInput]) -> None:
     told: list[Progress] = []
-    runner = Runner(model, prefill_tokens=30, encode_patches=24)
-    visuals = runner.encode(visuals_of(prompts), report=told.append)
-    runner.prefill(runner.new_cache(), [sequence_of(one) for one in prompts], visuals, report=told.append)
+    Runner(model, encode_patches=24).encode(visuals_of(prompts), report=told.append)
     # 24 patches; a clip of 9 frame pairs of 8 patches; 20 patches.
     assert told == [
         Progress("encode", 1, 3, 0, 29),
@@ -139,10 +154,6 @@ def test_progress_is_told(model: Qwen2VL, prompts: list[ModelInput]) -> None:
         Progress("encode", 2, 3, 18, 29),
         Progress("encode", 3, 3, 24, 29),
         Progress("encode", 3, 3, 29, 29),
-        Progress("prefill", 1, 4, 0, 76),
-        Progress("prefill", 3, 4, 30, 76),
-        Progress("prefill", 4, 4, 60, 76),
-        Progress("prefill", 4, 4, 76, 76),
     ]
 
 
@@ -164,9 +175,8 @@ WEIGHTS = {
 def test_the_layer_with_nan_is_named(prompts: list[ModelInput], weight: str, layer: str, value: float) -> None:
     model = tiny_model(tiny_config())
     model.state_dict()[weight].view(-1)[:] = value
-    runner = Runner(model)
     with pytest.raises(NumericsError) as caught:
-        runner.prefill(runner.new_cache(), [sequence_of(prompts[0])], runner.encode(visuals_of(prompts[:1])))
+        raise read(Runner(model), prompts[0], 0).failed[0]
     assert caught.value.item == layer
     assert str(caught.value).startswith(f"{layer}: NaN or infinite values in float32; allowed: finite values")
     assert not any(layer._forward_hooks for layer in model.modules()), "the hooks are gone"
@@ -178,37 +188,37 @@ def test_a_product_between_layers_blames_the_part_that_holds_it(prompts: list[Mo
     with torch.no_grad():
         model.model.layers[1].mlp.gate_proj.weight.mul_(1000)
         model.model.layers[1].mlp.up_proj.weight.mul_(1000)
-    runner = Runner(model)
-    with pytest.raises(
-        NumericsError, match=r"in float16; allowed: finite values; try dtype=float32 or bfloat16"
-    ) as caught:
-        runner.prefill(runner.new_cache(), [sequence_of(prompts[3])], [])
-    assert caught.value.item == "model.layers.1.mlp"
+    error = read(Runner(model), prompts[3], 0).failed[0]
+    assert str(error).endswith("in float16; allowed: finite values; try dtype=float32 or bfloat16")
+    assert error.item == "model.layers.1.mlp"
 
 
-def test_a_failed_pass_is_not_kept(prompts: list[ModelInput]) -> None:
+def test_only_the_sequence_with_nan_fails(model: Qwen2VL, prompts: list[ModelInput]) -> None:
+    """A picture that came encoded and holds a NaN, beside two prompts that have none."""
+    runner, cache = Runner(model), new_cache(model)
+    spoilt_MD = runner.encode(prompts[0].visuals)[0].clone()
+    spoilt_MD[2, 3] = torch.nan
+    whole = [len(one.token_ids_T) for one in prompts]
+    feeds = [
+        feed_of(prompts[3], 0, whole[3], range(5), []),
+        feed_of(prompts[0], 0, whole[0], range(5, 10), [spoilt_MD]),
+        feed_of(prompts[1], 0, whole[1], range(10, 15), []),
+    ]
+    passed = runner.forward(cache, feeds)
+    assert set(passed.failed) == {1}
+    for i, one in ((0, prompts[3]), (2, prompts[1])):
+        assert relative_error(passed.logits[i], fresh_logits(model, one, [])) <= 1e-5
+
+
+def test_a_pass_can_be_run_again_after_a_failure(prompts: list[ModelInput]) -> None:
     model = tiny_model(tiny_config())
-    runner, sequence = Runner(model), sequence_of(prompts[3])
-    cache = runner.new_cache()
-    sequence.take(runner.prefill(cache, [sequence], [])[0])
+    runner, cache, one = Runner(model), new_cache(model), prompts[3]
     kept = model.model.norm.weight.clone()
     model.state_dict()["model.norm.weight"][0] = float("nan")
-    with pytest.raises(NumericsError):
-        runner.decode(cache, [sequence])
-    assert cache.length(sequence.cache_name) == 19
+    feed = feed_of(one, 0, 19, range(2), [])
+    assert runner.forward(cache, [feed]).failed
     model.state_dict()["model.norm.weight"].copy_(kept)
-    logits_V = runner.decode(cache, [sequence])[0]
-    assert relative_error(logits_V, fresh_logits(model, sequence.prompt, sequence.answer_ids)) <= 1e-5
-
-
-@given(lengths=st.lists(st.integers(1, 40), max_size=6), budget=st.integers(1, 50))
-def test_chunks_cover_everything_once_and_in_order(lengths: list[int], budget: int) -> None:
-    passes = list(_chunks(lengths, budget))
-    covered = [(chunk.item, at) for chunks in passes for chunk in chunks for at in range(chunk.start, chunk.stop)]
-    assert covered == [(item, at) for item, length in enumerate(lengths) for at in range(length)]
-    sizes = [sum(chunk.stop - chunk.start for chunk in chunks) for chunks in passes]
-    assert all(size == budget for size in sizes[:-1])
-    assert all(0 < size <= budget for size in sizes[-1:])
+    assert relative_error(runner.forward(cache, [feed]).logits[0], fresh_logits(model, one, [])) <= 1e-5
 
 
 grids = st.tuples(st.integers(1, 9), st.sampled_from([2, 4, 6]), st.sampled_from([2, 4, 6]))
@@ -216,10 +226,10 @@ grids = st.tuples(st.integers(1, 9), st.sampled_from([2, 4, 6]), st.sampled_from
 
 @given(items=st.lists(grids, max_size=5), budget=st.integers(1, 90))
 def test_packs_hold_whole_frame_pairs_and_the_budget(items: list[tuple[int, int, int]], budget: int) -> None:
-    packs = list(_packs(items, budget))
-    covered = [(chunk.item, at) for pack in packs for chunk in pack for at in range(chunk.start, chunk.stop)]
-    assert covered == [(item, at) for item, (t, _, _) in enumerate(items) for at in range(t)]
+    visuals = [VisualInput(str(i), "video", grid, (1, 1), (1, 1)) for i, grid in enumerate(items)]
+    packs = list(_packs(visuals, budget))
+    covered = [(part.visual.name, at) for pack in packs for part in pack for at in range(part.start, part.stop)]
+    assert covered == [(str(i), at) for i, (t, _, _) in enumerate(items) for at in range(t)]
     for pack in packs:
-        size = sum((chunk.stop - chunk.start) * items[chunk.item][1] * items[chunk.item][2] for chunk in pack)
         alone = len(pack) == 1 and pack[0].stop - pack[0].start == 1
-        assert size <= budget or alone
+        assert sum(map(len, pack)) <= budget or alone

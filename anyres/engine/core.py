@@ -1,0 +1,307 @@
+"""The engine: schedule -> run -> postprocess, one step at a time, for any number of requests."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from math import inf
+from typing import TypeVar
+
+from torch import Tensor
+
+from anyres.engine.blocks import BlockManager
+from anyres.engine.choosing import attempt, choose
+from anyres.engine.kv_cache import KVCache, PagedAttention
+from anyres.engine.options import EngineOptions, EngineStats
+from anyres.engine.prefix import PrefixNames, items_of, positions_of
+from anyres.engine.runner import Feed, Progress, Runner
+from anyres.engine.sampler import Choice
+from anyres.engine.scheduler import Job, Scheduler, Sight, Span
+from anyres.engine.ticket import Event, Ticket
+from anyres.engine.vision_cache import VisionCache
+from anyres.engine.visuals import Visuals
+from anyres.errors import DeadlineError
+
+__all__ = ["Engine"]
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Runs requests together: `add` them, `step` until it says that nothing is left, `drop` what nobody waits for.
+
+    Not for several threads at once; EngineLoop is. A failure in one request ends that request alone, with the error as
+    its last event.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        options: EngineOptions | None = None,
+        *,
+        vision_cache: VisionCache | None = None,
+        paged_attention: PagedAttention | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.options = options = options or EngineOptions()
+        self._runner = runner
+        self._clock = clock
+        model = runner.model
+        blocks, idle = options.blocks(model.config.text, model.dtype)
+        self._blocks = BlockManager(blocks, idle=idle)
+        self._visuals = Visuals(runner, vision_cache)
+        self._scheduler = Scheduler(
+            self._blocks, block_size=options.block_size, limits=options.limits, is_seen=self._visuals.is_seen
+        )
+        self._cache = KVCache(
+            model.config.text,
+            device=model.device,
+            dtype=model.dtype,
+            kept_as=options.stored_dtype(model.dtype),
+            block_size=options.block_size,
+            paged_attention=paged_attention,
+        )
+        self._tickets: dict[Job, Ticket] = {}
+        self._pad_ids = (model.config.image_token_id, model.config.video_token_id)
+        self._counts = EngineStats()
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that the prompt and answer of one request may have together."""
+        return self._blocks.blocks * self.options.block_size
+
+    @property
+    def requests(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def stats(self) -> EngineStats:
+        scheduler = self._scheduler
+        return self._counts._replace(
+            running=len(scheduler.running),
+            waiting=len(scheduler.waiting),
+            held_bytes=self._cache.store.bytes,
+            idle_blocks=self._blocks.idle,
+        )
+
+    def prepare(self, ticket: Ticket) -> None:
+        """What `add` needs and any thread may do: the content keys of its pictures."""
+        prompt = ticket.sequence.prompt
+        ticket.items = items_of(prompt, self._pad_ids, self._runner.model.config.vision.merge_area)
+        ticket.visuals = dict(zip([item.key for item in ticket.items], prompt.visuals, strict=True))
+
+    def add(self, ticket: Ticket) -> None:
+        """A request that is prepared and fits into `capacity`, with its siblings."""
+        ticket.added_at = self._clock()
+        self._scheduler.add(self._register(ticket))
+
+    def drop(self, ticket: Ticket) -> None:
+        """Ends a request without a word; its blocks are free at once. Siblings that have not begun go with it."""
+        ticket.ended = True
+        if ticket.job is not None and self._tickets.pop(ticket.job, None) is not None:
+            self._scheduler.drop(ticket.job)
+            for sibling in ticket.siblings:
+                sibling.ended = sibling.ended or not sibling.begun
+
+    def clear(self) -> None:
+        """Forgets the keys and values that are kept for prompts to come."""
+        self._blocks.clear()
+
+    def fail_all(self, error: Exception) -> None:
+        """Ends every request with it."""
+        for ticket in list(self._tickets.values()):
+            self._fail(ticket, error)
+
+    def step(self) -> bool:
+        """One pass of the encoder and of the decoder, as far as there is work. False where no request is left."""
+        self._expire()
+        plan = self._scheduler.plan()
+        self._cache.copy(plan.copies)
+        started = self._clock()
+        for ticket in [one for one in map(self._tickets.__getitem__, self._scheduler.running) if not one.begun]:
+            self._begin(ticket, started)
+        seen_at = self._see(plan.sights, started)
+        self._read([span for span in plan.spans if span.job in self._tickets], seen_at)
+        self._visuals.forget(self._scheduler.forget_unwanted())
+        self._count(steps=1, preempted=len(plan.stopped))
+        return bool(self._tickets)
+
+    def _register(self, ticket: Ticket) -> Job:
+        sequence = ticket.sequence
+        names = PrefixNames(
+            sequence.prompt,
+            ticket.items,
+            sequence.answer_ids,
+            block_size=self.options.block_size,
+            salt=ticket.turn.salt,
+        )
+        tokens = ticket.prompt_length
+        limit, width = tokens + sequence.max_tokens, 1 + len(ticket.siblings)
+        ticket.job = job = Job(tokens, limit, names, ticket.items, ticket.turn.priority, width)
+        self._tickets[job] = ticket
+        return job
+
+    def _expire(self) -> None:
+        for ticket in [one for one in self._tickets.values() if one.deaf]:
+            self.drop(ticket)
+        for ticket in [one for one in self._tickets.values() if one.turn.timeout_s < inf]:
+            waited_s = self._clock() - ticket.added_at
+            if waited_s > ticket.turn.timeout_s:
+                self._fail(ticket, DeadlineError("request", f"{waited_s:.1f} s", f"{ticket.turn.timeout_s:g} s"))
+
+    def _begin(self, ticket: Ticket, now: float) -> None:
+        assert ticket.job is not None
+        ticket.begin(now, ticket.job.reused)
+        self._count(reused_tokens=ticket.job.reused)
+
+    def _see(self, sights: Sequence[Sight], started: float) -> float:
+        """Encodes; returns when it was done. Items that fail take their requests with them."""
+        if not sights:
+            return started
+        keys = {sight.item.key for sight in sights}
+        tickets = [ticket for ticket in self._tickets.values() if ticket.begun and ticket.needs(keys)]
+        for ticket in tickets:
+            self._tell_encoding(ticket)
+        failed = self._visuals.encode(sights, {key: one for ticket in tickets for key, one in ticket.visuals.items()})
+        seen_at = self._clock()
+        for ticket in tickets:
+            ticket.sequence.spend(encode_s=seen_at - started)
+            errors = [failed[item.key] for item in ticket.items if item.key in failed]
+            if errors:
+                self._fail(ticket, errors[0])
+            else:
+                self._tell_encoding(ticket)
+        return seen_at
+
+    def _read(self, spans: Sequence[Span], started: float) -> None:
+        """Through the decoder, and one token further for every sequence that has been read to its end."""
+        if not spans:
+            return
+        answering = {span.job for span in spans if span.job.said}
+        self._tell_reading(span.job for span in spans if span.job not in answering)
+        logits, failed = self._forward(spans)
+        for span in spans:
+            if span.job in failed:
+                self._spoil(span, failed[span.job])
+            else:
+                self._scheduler.advance(span)
+        read = [span for span in spans if span.job not in failed]
+        prompts = [span for span in read if span.job not in answering]
+        self._note(prompts)
+        drawing = [(one, logits[span.job]) for span in read if span.job in logits for one in self._drawers(span.job)]
+        choices = choose([ticket.sequence for ticket, _ in drawing], [logits_V for _, logits_V in drawing])
+        spent_s = self._clock() - started
+        for job in dict.fromkeys([*(span.job for span in read), *(ticket.job for ticket, _ in drawing)]):
+            assert job is not None
+            self._tickets[job].sequence.spend(**{"decode_s" if job in answering else "prefill_s": spent_s})
+        for (ticket, _), choice in zip(drawing, choices, strict=True):
+            self._take(ticket, choice)
+
+    def _note(self, spans: Sequence[Span]) -> None:
+        """What has been read of prompts."""
+        self._tell_reading(span.job for span in spans)
+        self._count(prompt_tokens=sum(span.stop - span.start for span in spans))
+        for span in spans:
+            ticket = self._tickets[span.job]
+            for item in ticket.items:
+                if item.start < span.stop and item.stop > span.start and item.key in self._visuals.cached:
+                    ticket.note_cached(item, span.start)
+
+    def _forward(self, spans: Sequence[Span]) -> tuple[dict[Job, Tensor], dict[Job, Exception]]:
+        """Logits of those read to their end, and what went wrong; one by one where a pass fails as a whole."""
+        passed = attempt(lambda: self._runner.forward(self._cache, [self._feed(span) for span in spans]))
+        jobs = [span.job for span in spans]
+        if not isinstance(passed, Exception):
+            logits = {jobs[i]: logits_V for i, logits_V in passed.logits.items() if i not in passed.failed}
+            return logits, {jobs[i]: error for i, error in passed.failed.items()}
+        if len(spans) == 1:
+            return {}, {jobs[0]: passed}
+        each = [self._forward([span]) for span in spans]
+        return _merged(logits for logits, _ in each), _merged(failed for _, failed in each)
+
+    def _feed(self, span: Span) -> Feed:
+        job, start, stop = span
+        ticket = self._tickets[job]
+        prompt, length = ticket.sequence.prompt, ticket.prompt_length
+        answer_ids = ticket.sequence.answer_ids[max(0, start - length) : max(0, stop - length)]
+        visuals: list[tuple[int, Tensor]] = []
+        for item in ticket.items if start < length else ():
+            first, last = max(item.start, start), min(item.stop, stop)
+            if first < last:
+                visuals.append((first - start, self._visuals.tokens(item, ticket.visuals[item.key], first, last)))
+        ids = prompt.token_ids_T[start:stop].tolist() + answer_ids
+        return Feed(ids, positions_of(prompt, start, stop), job.table, start, tuple(visuals), stop == job.tokens)
+
+    def _drawers(self, job: Job) -> list[Ticket]:
+        """Those who draw from a job's logits: its ticket, and after the prompt its siblings, which begin now."""
+        ticket = self._tickets[job]
+        begun = [ticket]
+        for sibling in ticket.siblings if job.width > 1 else ():
+            if not sibling.ended:
+                sibling.join(ticket)
+                self._scheduler.fork(job, self._register(sibling))
+                begun.append(sibling)
+        job.width = 1
+        return begun
+
+    def _take(self, ticket: Ticket, choice: Choice | Exception) -> None:
+        sequence, before = ticket.sequence, len(ticket.sequence.answer_ids)
+        piece = choice if isinstance(choice, Exception) else attempt(partial(sequence.accept, choice))
+        if isinstance(piece, Exception):
+            self._fail(ticket, piece)
+            return
+        self._count(answer_tokens=len(sequence.answer_ids) - before)
+        if sequence.finish_reason is None:
+            assert ticket.job is not None
+            self._scheduler.extend(ticket.job, len(sequence.answer_ids) - before)
+        else:
+            self.drop(ticket)
+        for event in (piece, sequence.answer() if sequence.finish_reason else None):
+            if event is not None:
+                self._send(ticket, event)
+
+    def _spoil(self, span: Span, error: Exception) -> None:
+        """What a failed pass wrote must not meet whoever gets the blocks next."""
+        size = self.options.block_size
+        self._cache.wipe(span.job.table[span.start // size : -(-span.stop // size)])
+        self._fail(self._tickets[span.job], error)
+
+    def _fail(self, ticket: Ticket, error: Exception) -> None:
+        unborn = [sibling for sibling in ticket.siblings if not sibling.begun and not sibling.ended]
+        self.drop(ticket)
+        for one in (ticket, *unborn):
+            self._send(one, error)
+
+    def _send(self, ticket: Ticket, event: Event) -> None:
+        try:
+            ticket.send(event)
+        except RuntimeError:  # the event loop it was for is closed; the next step lets the request go
+            ticket.deaf = True
+
+    def _tell(self, ticket: Ticket, progress: Progress) -> None:
+        if ticket.reports and progress != ticket.told.get(progress.stage):
+            ticket.told[progress.stage] = progress
+            self._send(ticket, progress)
+
+    def _tell_encoding(self, ticket: Ticket) -> None:
+        """Counts what the encoder makes for this request; what was there already is left out."""
+        assert ticket.job is not None
+        wanted = {item.key: item for item in ticket.items if item.parts and item.stop > ticket.job.reused}
+        items = [item for item in wanted.values() if item.key not in self._visuals.cached | ticket.cached]
+        sizes = [item.stop - item.start for item in items]
+        parts = [item.parts if item.stop <= ticket.job.computed else self._visuals.parts(item.key) for item in items]
+        done = [size * part // item.parts for item, size, part in zip(items, sizes, parts, strict=True)]
+        whole = sum(part == item.parts for item, part in zip(items, parts, strict=True))
+        self._tell(ticket, Progress("encode", min(whole + 1, len(items)), len(items), sum(done), sum(sizes)))
+
+    def _tell_reading(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            ticket, length = self._tickets[job], self._tickets[job].prompt_length
+            self._tell(ticket, Progress("prefill", 1, 1, min(job.computed, length), length))
+
+    def _count(self, **more: int) -> None:
+        counts = self._counts
+        self._counts = counts._replace(**{name: getattr(counts, name) + one for name, one in more.items()})
+
+
+def _merged(parts: Iterable[dict[Job, T]]) -> dict[Job, T]:
+    return {job: one for part in parts for job, one in part.items()}

@@ -1,0 +1,98 @@
+"""How much an engine does at once and may keep, and what it counts."""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import NamedTuple
+
+import torch
+
+from anyres.config import TextConfig
+from anyres.engine.kv_store import block_bytes
+from anyres.engine.scheduler import Limits
+from anyres.errors import OptionError
+
+__all__ = ["EngineOptions", "EngineStats", "Turn"]
+
+KV_BYTES = 2 * 2**30
+MOST_PRIORITY = 100
+PREFIX_BYTES = 512 * 2**20
+STORED = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16, "int8": torch.int8}
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """`kv_bytes` bounds keys and values of all requests; None is 2 GiB, or one whole context where that is more.
+
+    At most `prefix_bytes` of them are kept, unused, for prompts to come that begin alike. `kv_dtype` is what they are
+    kept in: None is the model's own dtype, "int8" a half or a quarter of it. Up to `waiting` requests stand in line.
+    Raises OptionError.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    kv_bytes: int | None = None
+    prefix_bytes: int = PREFIX_BYTES
+    kv_dtype: str | None = None
+    block_size: int = 16
+    waiting: int = 4096
+
+    def __post_init__(self) -> None:
+        counts = {"kv_bytes": self.kv_bytes, "block_size": self.block_size, "waiting": self.waiting}
+        for name, value in {**counts, **vars(self.limits)}.items():
+            _require(name, value, 1)
+        _require("prefix_bytes", self.prefix_bytes, 0)
+        if self.kv_dtype is not None and self.kv_dtype not in STORED:
+            raise OptionError("kv_dtype", repr(self.kv_dtype), ", ".join(STORED))
+
+    def stored_dtype(self, model_dtype: torch.dtype) -> torch.dtype:
+        return model_dtype if self.kv_dtype is None else STORED[self.kv_dtype]
+
+    def blocks(self, config: TextConfig, model_dtype: torch.dtype) -> tuple[int, int]:
+        """How many there may be, and how many of those unused.
+
+        >>> EngineOptions(kv_bytes=2**30, prefix_bytes=2**28).blocks(TextConfig(), torch.bfloat16)
+        (2340, 585)
+        """
+        each = block_bytes(config, self.block_size, self.stored_dtype(model_dtype))
+        context = -(-config.max_position_embeddings // self.block_size)
+        most = max(context, KV_BYTES // each) if self.kv_bytes is None else max(1, self.kv_bytes // each)
+        return most, min(most, self.prefix_bytes // each)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """When a request runs among others. Raises OptionError.
+
+    A smaller `priority` (-100 to 100) goes first, and takes the place of a larger one that runs; who waits is passed
+    by no more than 64 later requests for each step between them. After `timeout_s` it ends with a DeadlineError,
+    wherever it is. Requests of another `salt` share no cached prompts with it.
+    """
+
+    priority: int = 0
+    timeout_s: float = inf
+    salt: bytes = b""
+
+    def __post_init__(self) -> None:
+        _require("priority", self.priority, -MOST_PRIORITY)
+        if self.priority > MOST_PRIORITY:
+            raise OptionError("priority", str(self.priority), f"-{MOST_PRIORITY} to {MOST_PRIORITY}")
+        if not isinstance(self.timeout_s, (int, float)) or not self.timeout_s > 0:
+            raise OptionError("timeout_s", repr(self.timeout_s), "a number above 0")
+
+
+class EngineStats(NamedTuple):
+    """The first four are now, the others since the engine was made. `held_bytes` is the memory of the KV cache."""
+
+    running: int = 0
+    waiting: int = 0
+    held_bytes: int = 0
+    idle_blocks: int = 0
+    steps: int = 0
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    answer_tokens: int = 0
+    preempted: int = 0
+
+
+def _require(name: str, value: int | None, least: int) -> None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
+        raise OptionError(name, repr(value), f"a whole number, at least {least}")

@@ -1,0 +1,72 @@
+"""A request on its way through the engine."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+
+from anyres.chat import Answer, Piece
+from anyres.engine.options import Turn
+from anyres.engine.request import Sequence
+from anyres.engine.runner import Progress
+from anyres.engine.scheduler import Item, Job
+from anyres.model_input import VisualInput
+
+__all__ = ["Event", "Ticket"]
+
+Event = Progress | Piece | Answer | Exception
+"""What a request sends: how far it is, pieces of text, and at its end the answer or what went wrong."""
+
+
+def _to_nobody(event: Event) -> None:
+    del event
+
+
+@dataclass(eq=False)
+class Ticket:
+    """What is asked, where its events go, and when it runs.
+
+    `siblings` are further answers to the same prompt, which is read once. `send` is called in the engine's thread;
+    where it raises RuntimeError, nobody listens any longer. The rest is the engine's.
+    """
+
+    sequence: Sequence
+    turn: Turn = field(default_factory=Turn)
+    send: Callable[[Event], None] = _to_nobody
+    reports: bool = False
+    siblings: tuple["Ticket", ...] = ()
+    job: Job | None = None
+    items: tuple[Item, ...] = ()
+    visuals: dict[bytes, VisualInput] = field(default_factory=dict)
+    added_at: float = 0.0
+    begun: bool = False
+    ended: bool = False
+    deaf: bool = False  # nobody listens any longer
+    told: dict[str, Progress] = field(default_factory=dict)  # the latest of each stage
+    cached: set[bytes] = field(default_factory=set)
+
+    @property
+    def prompt_length(self) -> int:
+        return len(self.sequence.prompt.token_ids_T)
+
+    def needs(self, keys: Collection[bytes]) -> bool:
+        """Whether it has yet to read some of these items."""
+        computed = 0 if self.job is None else self.job.computed
+        return any(item.key in keys and item.stop > computed for item in self.items)
+
+    def begin(self, now: float, reused: int) -> None:
+        """It runs for the first time, and finds that many tokens of its prompt in the cache."""
+        self.begun = True
+        self.sequence.spend(wait_s=now - self.added_at)
+        self.sequence.usage = replace(self.sequence.usage, cached_tokens=reused)
+
+    def join(self, parent: "Ticket") -> None:
+        """Goes on from where another has read the same prompt."""
+        self.items, self.visuals, self.added_at, self.begun = parent.items, parent.visuals, parent.added_at, True
+        self.sequence.usage, self.sequence.timings = parent.sequence.usage, parent.sequence.timings
+
+    def note_cached(self, item: Item, start: int) -> None:
+        """The visual tokens of an item came from the vision cache, those before `start` from the KV cache."""
+        if item.key in self.cached:
+            return
+        self.cached.add(item.key)
+        more = self.sequence.usage.cached_visual_tokens + item.stop - max(item.start, start)
+        self.sequence.usage = replace(self.sequence.usage, cached_visual_tokens=more)
