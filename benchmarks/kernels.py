@@ -10,6 +10,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,7 @@ def measure_memory(watch: Stopwatch) -> None:
 def measure_linear(watch: Stopwatch, names: tuple[str, ...], isas: tuple[Isa, ...], threads: int) -> None:
     for name in names:
         rows, columns = SHAPES[name]
-        for bits, group in ((4, 64), (8, 128)):
+        for bits, group in ((4, 64), (7, 64), (8, 128)):
             packed = random_weight(rows, columns, bits, group)
             for isa in isas:
                 figures = [linear_figures(watch, packed, isa, tokens, threads) for tokens in TOKENS]
@@ -129,11 +130,30 @@ def measure_attention(watch: Stopwatch, isas: tuple[Isa, ...], threads: int) -> 
         plain = lambda b=batch, c=causal: F.scaled_dot_product_attention(*b, is_causal=c)  # noqa: E731
         figures = [f"torch float32 {operations / watch.median_s(plain, operations) / 1e9:.0f}"]
         for isa in isas:
-            run = lambda i=isa, h=(q, k, v), n=length, c=causal: cpu.attention(  # noqa: E731
-                *h, [n], causal=c, isa=i, threads=threads
-            )
-            figures.append(f"{isa.name} {operations / watch.median_s(run, operations) / 1e9:.0f}")
+            for title, native in (("8 bits", cpu.attention), ("float32", cpu.exact_attention)):
+                run = lambda f=native, i=isa, h=(q, k, v), n=length, c=causal: f(  # noqa: E731
+                    *h, [n], causal=c, isa=i, threads=threads
+                )
+                figures.append(f"{isa.name} {title} {operations / watch.median_s(run, operations) / 1e9:.0f}")
         print(f"| {name} | {' | '.join(figures)} | GOP/s |", flush=True)
+
+
+def measure_decode(watch: Stopwatch, isas: tuple[Isa, ...], threads: int) -> None:
+    """One layer's attention of one token of the 2B shape over a cache in blocks of 16, in microseconds."""
+    for length in (900, 4000):
+        blocks = length // 16 + 1
+        tables = torch.randperm(blocks, dtype=torch.int32)[None]
+        starts, counts = torch.tensor([length - 1], dtype=torch.int32), torch.tensor([1], dtype=torch.int32)
+        q_THC = torch.randn(1, 12, 128)
+        for dtype in (torch.float32, torch.bfloat16):
+            keys, values = (torch.randn(blocks, 2, 16, 128, dtype=dtype) for _ in range(2))
+            figures = []
+            for isa in isas:
+                run = partial(
+                    cpu.paged_attention, q_THC, keys, values, tables, starts, counts, isa=isa, threads=threads
+                )
+                figures.append(f"{isa.name} {1e6 * watch.median_s(run, 0):.0f}")
+            print(f"| one token over {length} places, {dtype} | {' | '.join(figures)} | us |", flush=True)
 
 
 def main() -> None:
@@ -155,6 +175,7 @@ def main() -> None:
         measure_torch_int4(watch, threads)
         measure_linear(watch, names, isas, threads)
         measure_attention(watch, isas, threads)
+        measure_decode(watch, isas, threads)
 
 
 if __name__ == "__main__":
