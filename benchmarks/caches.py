@@ -58,7 +58,8 @@ def ask_clip(path: Path, folder: Path, label: str) -> None:
         print(
             f"{label}, question {number}: first word after {first_s:.2f} s, {cpu_s:.2f} of CPU time "
             f"(open {spent.prepare_s:.2f}, see {spent.encode_s:.2f}, read {spent.prefill_s:.2f}); "
-            f"{usage.video_tokens:,} visual tokens, {usage.cached_tokens:,} of the prompt and {usage.cached_visual_tokens:,} visual ones from caches; "
+            f"{usage.video_tokens:,} visual tokens; {usage.cached_tokens:,} of the prompt and "
+            f"{usage.cached_visual_tokens:,} visual ones from caches; "
             f"peak {peak_mb():.0f} MiB ({loaded_mb:.0f} after loading)",
             flush=True,
         )
@@ -119,8 +120,6 @@ def hits() -> None:
             for caches in (VisionCache(room), cache_on(DiskCache(Path(name)), plain.model, max_bytes=0), None):
                 cache = caches or cache_on(DiskCache(Path(name)), plain.model, max_bytes=0)
                 rates.append(rate(plain, cache))
-                if cache.disk is not None:
-                    cache.disk.flush()
             print(
                 f"memory for {share:.0%} of {PICTURES} pictures: {rates[0]:.0%} of {ASKED} questions found theirs; "
                 f"disk alone, empty at first: {rates[1]:.0%}; after a restart {rates[2]:.0%}"
@@ -134,6 +133,8 @@ def rate(model: Any, cache: Any) -> float:
         key = visuals[number].content_key
         if cache.get(key) is None:
             cache.put(key, model.encode(made[number]).visual_MD)
+            if cache.disk is not None:
+                cache.disk.flush()
     return float(cache.stats.hits / ASKED)
 
 

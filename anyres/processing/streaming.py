@@ -47,6 +47,16 @@ class StreamedClip(VisualInput):
         """Known without decoding: equal for the same file, choice of frames and size."""
         return hashlib.sha256(b"streamed" + self.source_key).digest()
 
+    def begin(self) -> None:
+        """Starts decoding, for patches that will be asked for."""
+        assert self.decoder is not None, "a clip with its decoder"
+        self.decoder.begin()
+
+    def ready(self, stop: int) -> bool:
+        """Whether the patches before `stop` come, or raise, without a wait. Asking starts the decoding."""
+        assert self.decoder is not None, "a clip with its decoder"
+        return self.decoder.ready(stop)
+
     def patches(self, start: int = 0, stop: int | None = None) -> Tensor:
         """As those of VisualInput; waits for the frames that are needed, not for those behind them."""
         assert self.decoder is not None, "a clip with its decoder"
@@ -127,8 +137,7 @@ class ClipDecoder:
     def wait_for(self, stop: int | None) -> Tensor:
         """All patches, uint8 [P, X], of which those before `stop` are in their places; the others are not yet."""
         with self._changed:
-            if self._pixels_PX is None:
-                self._start()
+            self.begin()
             assert self._pixels_PX is not None
             wanted = len(self._pixels_PX) if stop is None else min(stop, len(self._pixels_PX))
             self._changed.wait_for(lambda: self._rows >= wanted or self._ended)
@@ -136,6 +145,18 @@ class ClipDecoder:
                 return self._pixels_PX
             assert self._error is not None, "a bug, or decoding was stopped"
             raise self._error
+
+    def begin(self) -> None:
+        """Starts the thread, unless it was started before or frames come from the disk."""
+        with self._changed:
+            if self._pixels_PX is None:
+                self._start()
+
+    def ready(self, stop: int) -> bool:
+        """Whether `wait_for(stop)` would return or raise at once."""
+        with self._changed:
+            self.begin()
+            return self._rows >= stop or self._ended
 
     def stop(self) -> None:
         """Nobody waits any more."""

@@ -125,6 +125,22 @@ def test_patches_come_before_the_clip_is_decoded(path: Path, decoded: Counted) -
     assert torch.equal(clip.patches(), whole.patches())
 
 
+def test_whether_patches_are_ready(path: Path, decoded: Counted) -> None:
+    """The engine may encode something else meanwhile."""
+    clip = streamed(path)
+    _, h, w = clip.grid_thw
+    decoded.turns = threading.Semaphore(0)
+    clip.begin()
+    assert not clip.ready(h * w)
+    decoded.turns.release(3)
+    assert len(clip.patches(0, h * w)) == h * w
+    assert clip.ready(h * w)
+    assert not clip.ready(3 * h * w)
+    decoded.turns.release(1000)
+    clip.patches()
+    assert clip.ready(3 * h * w)
+
+
 def test_keys_are_those_of_content_and_knobs(path: Path, clip_bytes: bytes) -> None:
     def key(source: object, **knobs: Any) -> bytes:
         return streamed(source, **knobs).content_key
