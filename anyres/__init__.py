@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from anyres.constraints import Boxes, Choices, JsonObject, JsonSchema, Lark, Regex, Tool, ToolCalls
     from anyres.drawing import draw
     from anyres.engine.engine import LocalChatModel, load
+    from anyres.engine.live import LiveVideo
     from anyres.engine.options import EngineOptions
     from anyres.engine.runner import Progress
     from anyres.errors import (
@@ -79,6 +80,7 @@ __all__ = [
     "JsonObject",
     "JsonSchema",
     "Lark",
+    "LiveVideo",
     "LocalChatModel",
     "MediaError",
     "Message",
@@ -113,6 +115,7 @@ _ELSEWHERE = {
     "JsonObject": "anyres.constraints",
     "JsonSchema": "anyres.constraints",
     "Lark": "anyres.constraints",
+    "LiveVideo": "anyres.engine.live",
     "LocalChatModel": "anyres.engine.engine",
     "Point": "anyres.grounding",
     "Progress": "anyres.engine.runner",

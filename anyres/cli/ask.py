@@ -32,6 +32,7 @@ from anyres.cli.options import (
     sources,
 )
 from anyres.cli.terminal import console, note, status, write, write_json
+from anyres.disk_cache import open_cache
 from anyres.errors import OptionError
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def _load(name: str | None, *, device: str, dtype: str | None, memory: str | Non
     with library_notes(quiet=quiet), status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
         from anyres.engine.engine import load
 
-        return load(name, device=device, dtype=dtype, memory=memory)
+        return load(name, device=device, dtype=dtype, memory=memory, cache=open_cache(otherwise=True) or False)
 
 
 def _stream(model: "LocalChatModel", messages: Sequence[Message], options: GenerationOptions, *, quiet: bool) -> Answer:

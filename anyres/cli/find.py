@@ -23,6 +23,7 @@ from anyres.cli.options import (
     sources,
 )
 from anyres.cli.terminal import cell, note, status, write_json, write_table
+from anyres.disk_cache import open_cache
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -84,7 +85,7 @@ def find(
 
         words = find_question(what, FIND_QUESTION if question is None else question)
         kept = _kept(image)
-        loaded = load(model, device=device, dtype=dtype, memory=memory)
+        loaded = load(model, device=device, dtype=dtype, memory=memory, cache=open_cache(otherwise=True) or False)
         if line is not None:
             line.update("Looking ...")
         seen = loaded.encode(knobs.image_part(kept))

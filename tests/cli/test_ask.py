@@ -74,7 +74,7 @@ class FakeModel:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     model = FakeModel(["Hi", " there."])
-    monkeypatch.setattr("anyres.engine.engine.load", lambda name, *, device, dtype: model)
+    monkeypatch.setattr("anyres.engine.engine.load", lambda name, **knobs: model)
     return model
 
 
@@ -285,7 +285,7 @@ class Slow:
             return Answer("", "stop")
         return AnswerStream(pieces())
 import anyres.engine.engine as engine
-engine.load = lambda name, *, device, dtype: Slow()
+engine.load = lambda name, **knobs: Slow()
 sys.argv = ["anyres", "ask", "Hello"]
 from anyres.cli import main
 main()
