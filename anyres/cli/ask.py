@@ -31,6 +31,7 @@ from anyres.cli.options import (
     library_notes,
     sources,
 )
+from anyres.cli.structure import Pattern, SchemaFile, StopLoops, Words, constraint_of
 from anyres.cli.terminal import console, note, status, write, write_json
 from anyres.disk_cache import open_cache
 from anyres.errors import OptionError
@@ -55,6 +56,8 @@ Examples:
     anyres ask before.png after.png "What changed?"
 
     anyres ask --video clip.mp4 --fps 1 "What happens first?"
+
+    anyres ask receipt.jpg "Read it." --json-schema receipt.schema.json
 
     curl -s https://example.org/a.png | anyres ask - "What is it?" --json
 """
@@ -113,6 +116,10 @@ def ask(
         int | None,
         typer.Option(metavar="N", help="N alternatives of each token; with --json.", rich_help_panel=_SAMPLING),
     ] = None,
+    json_schema: SchemaFile = None,
+    regex: Pattern = None,
+    choices: Words = None,
+    stop_loops: StopLoops = True,
     min_pixels: MinPixels = None,
     max_pixels: MaxPixels = None,
     resized_height: ResizedHeight = None,
@@ -145,6 +152,8 @@ def ask(
         seed=seed,
         stop=tuple(stop or ()),
         logprobs=logprobs,
+        constraint=constraint_of(json_schema=json_schema, regex=regex, choices=choices),
+        stop_loops=stop_loops,
     )
     messages = _messages(_parts(pictures, clips, knobs), question, system)
     loaded = _load(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
@@ -252,8 +261,14 @@ def summary(answer: Answer) -> str:
     before = f" ({known:,} known from before)" if known else ""
     steps = usage.completion_tokens - 1  # the first token comes out of the prefill
     speed = f", {steps / timings.decode_s:.0f} tokens/s" if steps > 0 and timings.decode_s > 0 else ""
-    cut = ", cut off at the limit (--max-tokens)" if answer.finish_reason == "length" else ""
+    cut = _CUTS.get(answer.finish_reason, "")
     return f"{seen} tokens{before}, {timings.first_token_s:.1f} s until the first word{speed}{cut}"
+
+
+_CUTS = {
+    "length": ", cut off at the limit (--max-tokens)",
+    "repetition": ", cut off where it began to repeat itself (--no-stop-loops)",
+}
 
 
 def _as_dict(answer: Answer, model: str) -> dict[str, Any]:

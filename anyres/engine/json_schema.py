@@ -80,6 +80,17 @@ def check_schema(schema: object, *, item: str = "schema") -> None:
             raise ConstraintError(f"{item}.{keyword}", repr(value)[:80], "a number")
         if keyword in _INNER:
             _INNER[keyword](value, item=f"{item}.{keyword}")
+    _check_span(schema, item)
+
+
+def _check_span(schema: Mapping[str, Any], item: str) -> None:
+    """llguidance 1.9.1 lets 3 pass for a number above 3 and below 3.5: a whole exclusive bound in too short a span."""
+    low, high = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    least, most = schema.get("minimum", low), schema.get("maximum", high)
+    whole = [bound for bound in (low, high) if bound is not None and float(bound).is_integer()]
+    if schema.get("type") != "integer" and whole and least is not None and most is not None and most - least < 1:
+        seen = f"whole exclusive bound {whole[0]} of a span below 1"
+        raise ConstraintError(item, seen, "an inclusive bound there, or a span of 1 and more")
 
 
 def _check_named(schemas: Any, *, item: str) -> None:

@@ -29,6 +29,7 @@ from anyres.chat import (
 )
 from anyres.cli.ask import ask, split_arguments
 from anyres.cli.terminal import escape
+from anyres.constraints import Choices, Constraint, JsonSchema, Regex
 from anyres.engine.runner import Progress
 from anyres.errors import OptionError
 from anyres.processing.processor import Processor, prompt_usage
@@ -210,9 +211,27 @@ def test_every_knob_reaches_its_part(run: Run, fake: FakeModel) -> None:
     assert message.content == (*pictures, clip, TextPart("Hello"))
 
 
+def test_every_form_reaches_the_model(run: Run, fake: FakeModel, tmp_path: Path) -> None:
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "integer"}')
+    expected: list[tuple[tuple[str, str], Constraint]] = [
+        (("--json-schema", str(schema)), JsonSchema('{"type": "integer"}')),
+        (("--regex", "[0-9]+"), Regex("[0-9]+")),
+        (("--choices", "yes, no"), Choices(("yes", "no"))),
+    ]
+    for arguments, constraint in expected:
+        assert run("ask", "Hello", *arguments).exit_code == 0
+        assert fake.options == GenerationOptions(constraint=constraint)
+    run("ask", "Hello", "--no-stop-loops")
+    assert fake.options == GenerationOptions(stop_loops=False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("Hello", "--json-schema", "nowhere.json"), "--json-schema: nowhere.json cannot be read"),
+        (("Hello", "--regex", "a", "--choices", "b"), "--regex and --choices: given together"),
+        (("Hello", "--choices", "a,,b"), "choices"),
         (("Hello", "--temperature", "-1"), "temperature: -1.0; allowed"),
         (("Hello", "--temperature", "nan"), "temperature: nan; allowed"),
         (("Hello", "--top-p", "2"), "top_p"),
