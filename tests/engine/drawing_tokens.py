@@ -12,8 +12,8 @@ LIKING = 4.0  # added to the logits of tokens that hold an end, so that texts an
 
 def liking_V(tokenizer: Tokenizer, vocab_size: int) -> torch.Tensor:
     spelled = [tokenizer.token_bytes(one) for one in range(vocab_size)]
-    ends = [bool(ENDS & set(token)) or one in tokenizer.special_ids for one, token in enumerate(spelled)]
-    return LIKING * torch.tensor(ends).float()
+    ends = [2.0 if one in tokenizer.special_ids else bool(ENDS & set(token)) for one, token in enumerate(spelled)]
+    return LIKING * torch.tensor(ends, dtype=torch.float32)
 
 
 def drawn_ids(
