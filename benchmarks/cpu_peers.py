@@ -1,54 +1,77 @@
-"""Qwen2-VL-2B's shape with random weights on this CPU: ours, transformers and llama.cpp in turn, one process each.
+"""Qwen2-VL-2B's shape with random weights on this CPU: ours, transformers and llama.cpp in one run, in turn.
 
-    python -m benchmarks.cpu_peers --folder /tmp/2b [--llama BIN] [--converter convert_hf_to_gguf.py] [--repeats 3]
+    python -m benchmarks.cpu_peers --folder /tmp/2b [--llama BIN --converter convert_hf_to_gguf.py] [--minutes 25]
 
-`--folder` holds the checkpoints, made where they are missing (4.4 GB in bfloat16, 1.5 GB a quantised one) and kept.
-`--llama` is the folder of llama-bench, llama-mtmd-cli and llama-quantize; `--converter` comes with their sources. All
-answer the same question about the same picture of 1024x683 pixels: 888 visual tokens.
+`--folder` holds the checkpoints, made where they are missing (11 GB in all) and kept, and `measured.json`: each figure
+is in it as soon as it is known, and what is in it is not measured again. Pictures go from 224 pixels a side to 4,096
+visual tokens. Each is given to each side in a process of its own, with 2 threads and with 1; what would take longer
+than what is left of the minutes, which count from when all is made, is left out and named. `--llama` is the folder of llama-bench, llama-mtmd-cli and
+llama-quantize, `--converter` comes with their sources. A peer that is not there is named, and the rest goes on.
+`--write` puts the table into benchmarks/results.md and the plot into docs/.
 """
 
 import argparse
 import json
-import re
-import statistics
+import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
+from benchmarks import cpu_llama
+from benchmarks.cpu_report import plot, report, write_section
+
 QUESTION = "What is in this picture?"
-SIZE = (1024, 683)
 ANSWER_TOKENS = 48
-PROMPT_TOKENS = 921
-SIDES = ("int4", "int8", "float32", "transformers float32", "transformers bfloat16", "llama.cpp Q4_0", "llama.cpp Q8_0")
-FIGURES = {
-    "load_s": "load s",
-    "vision_s": "vision s",
-    "prefill_tokens_s": "prefill tokens/s",
-    "decode_tokens_s": "decode tokens/s",
-    "first_token_s": "first token s",
-    "peak_gb": "peak GB",
-}
+PICTURES = {64: (224, 224), 256: (448, 448), 888: (1036, 672), 2304: (1344, 1344), 4096: (1792, 1792)}
+"""Visual tokens, and the width and height in pixels that give them."""
+SIDES = ("int4", "int8", "transformers float32", "llama.cpp Q4_0")
+THREADS = (2, 1)
+ORDER = ((2, 888), (2, 64), (2, 256), (1, 64), (1, 256), (2, 2304), (2, 4096), (1, 888))
+"""What is measured first: (threads, visual tokens)."""
+SLOW, SLOW_TOKENS = "transformers float32", 888  # takes minutes for a larger picture
+GROWTH = 1.3  # the seconds of a picture grow with its tokens to this power, in the forecast
+
 Figures = dict[str, float]
+Measured = dict[str, Figures]
+
+
+class Job(NamedTuple):
+    side: str
+    threads: int
+    tokens: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.side}, {self.threads} threads, {self.tokens} tokens"
 
 
 def main() -> None:
     arguments = parser().parse_args()
     folder: Path = arguments.folder
-    run(sys.executable, "-m", "benchmarks.cpu_side", "make", folder, "0")
-    picture = folder / "picture.png"
-    noise = np.random.default_rng(0).integers(0, 256, (SIZE[1] // 8 + 1, SIZE[0] // 8, 3), dtype=np.uint8)
-    Image.fromarray(noise).resize(SIZE, Image.Resampling.BICUBIC).save(picture)
-    sides = [side for side in SIDES if side in arguments.sides]
-    measured: dict[str, list[Figures]] = {side: [] for side in sides}
-    for _ in range(arguments.repeats):
-        for side in sides:
-            measured[side].append(measure(side, folder, arguments))
-            print(side, json.dumps(measured[side][-1]), flush=True)
-    print(table({side: medians(rows) for side, rows in measured.items()}, arguments))
+    os.environ["ANYRES_CACHE"] = "off"
+    make(folder, arguments.blocks)
+    sides, missing = present(arguments)
+    ended = time.monotonic() + 60 * arguments.minutes
+    measured = load(folder)
+    for job in jobs(sides, arguments.threads, arguments.tokens):
+        if job.key in measured:
+            continue
+        reason = None if fits(job, measured, ended - time.monotonic()) else "no time left for it"
+        reason = reason or measure(job, folder, arguments, measured, ended - time.monotonic())
+        if reason is not None:
+            missing.append(f"{job.key}: {reason}")
+            print(missing[-1], flush=True)
+    lines = report(measured, missing, command=" ".join(["python -m benchmarks.cpu_peers", *sys.argv[1:]]))
+    print(lines)
+    if arguments.write:
+        write_section(lines)
+        plot(measured, Path("docs/cpu-peers.png"))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,83 +79,98 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--llama", type=Path)
     parser.add_argument("--converter", type=Path)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--sides", nargs="*", choices=SIDES, default=["int4", "transformers float32", "llama.cpp Q4_0"])
+    parser.add_argument("--converter-python", default=sys.executable, help="has torch, transformers and gguf")
+    parser.add_argument("--sides", nargs="*", choices=SIDES, default=SIDES)
+    parser.add_argument("--threads", nargs="*", type=int, default=THREADS)
+    parser.add_argument("--tokens", nargs="*", type=int, choices=PICTURES, default=list(PICTURES))
+    parser.add_argument("--minutes", type=float, default=25.0)
+    parser.add_argument("--blocks", type=int, help="fewer blocks than the 2B has, to try this file with")
+    parser.add_argument("--write", action="store_true")
     return parser
 
 
-def measure(side: str, folder: Path, arguments: argparse.Namespace) -> Figures:
-    if side.startswith("llama.cpp"):
-        return llama(side.split()[1], folder, arguments)
-    told = run(sys.executable, "-m", "benchmarks.cpu_side", side, folder, str(arguments.threads))
-    figures: Figures = json.loads(told.splitlines()[-1])
-    return figures
+def make(folder: Path, blocks: int | None) -> None:
+    """Checkpoints and pictures, where they are missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run(sys.executable, "-m", "benchmarks.cpu_side", "make", folder, *([] if blocks is None else [blocks]))
+    for tokens, size in PICTURES.items():
+        noise = np.random.default_rng(tokens).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(picture(folder, tokens))
 
 
-def llama(kind: str, folder: Path, arguments: argparse.Namespace) -> Figures:
-    """From llama-bench (text alone) and llama-mtmd-cli (the picture), whose log tells the encoder's milliseconds."""
-    weights, projector = converted(kind, folder, arguments)
-    threads = str(arguments.threads)
-    told = run(
-        arguments.llama / "llama-bench", "-m", weights, "-t", threads, "-o", "json", "-r", "2",
-        "-p", str(PROMPT_TOKENS), "-n", str(ANSWER_TOKENS),
-    )  # fmt: skip
-    prefill, decode = (row["avg_ts"] for row in json.loads(told))
-    command = [
-        "/usr/bin/env", "time", "-f", "PEAK %M", arguments.llama / "llama-mtmd-cli", "-m", weights,
-        "--mmproj", projector, "--image", folder / "picture.png", "-p", QUESTION, "-t", threads, "-n", "8",
-        "--temp", "0", "--no-warmup", "-c", "2048",
-    ]  # fmt: skip
-    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False)
-    log = done.stdout + done.stderr
-    vision = sum(float(one) for one in re.findall(r"(?:image|slice) (?:slice )?encoded in (\d+) ms", log)) / 1000
-    prompt = float(found(r"prompt eval time =\s*([\d.]+) ms", log)) / 1000
-    return {
-        "load_s": float(found(r"load time =\s*([\d.]+) ms", log)) / 1000,
-        "vision_s": vision,
-        "prefill_tokens_s": prefill,
-        "decode_tokens_s": decode,
-        "first_token_s": max(prompt, vision + PROMPT_TOKENS / prefill),
-        "peak_gb": float(found(r"PEAK (\d+)", log)) * 1024 / 1e9,
-    }
+def picture(folder: Path, tokens: int) -> Path:
+    return folder / f"picture-{tokens}.png"
 
 
-def converted(kind: str, folder: Path, arguments: argparse.Namespace) -> tuple[Path, Path]:
-    """The decoder in `kind` and the projector in float16, made by llama.cpp's own tools."""
-    wide, projector, weights = (folder / name for name in ("lm-f16.gguf", "mmproj-f16.gguf", f"lm-{kind}.gguf"))
-    for file, extra in ((wide, []), (projector, ["--mmproj"])):
-        if not file.exists():
-            run(sys.executable, "-m", "benchmarks.gguf", arguments.converter, folder / "dense", file, *extra)
-    if not weights.exists():
-        run(arguments.llama / "llama-quantize", wide, weights, kind, str(arguments.threads))
-    return weights, projector
+def present(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The sides that can be measured here, and words about those that cannot."""
+    sides, missing = [], []
+    for side in arguments.sides:
+        reason = None
+        if side.startswith("llama.cpp"):
+            reason = cpu_llama.prepare(side.split()[1], arguments)
+        elif side.startswith("transformers"):
+            asked = [sys.executable, "-c", "import transformers"]
+            reason = (
+                None if subprocess.run(asked, capture_output=True, check=False).returncode == 0 else "not installed"
+            )
+        if reason is None:
+            sides.append(side)
+        else:
+            missing.append(f"{side}: {reason}")
+            print(missing[-1], flush=True)
+    return sides, missing
 
 
-def run(*command: object) -> str:
-    done = subprocess.run([str(one) for one in command], capture_output=True, text=True, check=False)
+def jobs(sides: list[str], threads: list[int], tokens: list[int]) -> Iterator[Job]:
+    for count, size in ORDER:
+        if count in threads and size in tokens:
+            yield from (Job(side, count, size) for side in sides if side != SLOW or size <= SLOW_TOKENS)
+
+
+def fits(job: Job, measured: Measured, left_s: float) -> bool:
+    """By what the side has taken for other pictures; one that has taken none is tried."""
+    known = [
+        row["whole_s"] * (job.tokens / tokens) ** GROWTH * threads / job.threads
+        for tokens in PICTURES
+        for threads in THREADS
+        if (row := measured.get(Job(job.side, threads, tokens).key)) is not None
+    ]
+    return max(known, default=0.0) <= left_s
+
+
+def measure(job: Job, folder: Path, arguments: argparse.Namespace, measured: Measured, left_s: float) -> str | None:
+    """Puts the figures of one job into `measured` and its file; why not, where that failed."""
+    started = time.monotonic()
+    try:
+        if job.side.startswith("llama.cpp"):
+            figures = cpu_llama.measure(
+                job.side.split()[1], picture(folder, job.tokens), job.threads, arguments, left_s
+            )
+        else:
+            side = (job.side, str(folder), str(job.threads), str(picture(folder, job.tokens)))
+            told = run(sys.executable, "-m", "benchmarks.cpu_side", *side, timeout_s=left_s)
+            figures = json.loads(told.splitlines()[-1])
+    except (RuntimeError, subprocess.TimeoutExpired, ValueError, IndexError) as error:
+        return f"failed: {str(error)[-600:]}"
+    measured[job.key] = figures | {"whole_s": time.monotonic() - started}
+    (folder / "measured.json").write_text(json.dumps(measured, indent=1))
+    print(job.key, json.dumps({name: round(value, 3) for name, value in measured[job.key].items()}), flush=True)
+    return None
+
+
+def load(folder: Path) -> Measured:
+    path = folder / "measured.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def run(*command: object, timeout_s: float | None = None) -> str:
+    """Standard output; RuntimeError with the end of what it said where it failed."""
+    words = [str(one) for one in command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=timeout_s)
     if done.returncode:
-        raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout[-1000:]}{done.stderr[-4000:]}")
+        raise RuntimeError(f"{' '.join(words)}\n{done.stdout[-500:]}{done.stderr[-1500:]}")
     return done.stdout
-
-
-def found(pattern: str, log: str) -> str:
-    match = re.search(pattern, log)
-    if match is None:
-        raise SystemExit(f"no {pattern!r} in:\n{log[-3000:]}")
-    return match.group(1)
-
-
-def medians(rows: Sequence[Figures]) -> Figures:
-    return {name: statistics.median(row[name] for row in rows) for name in FIGURES}
-
-
-def table(measured: dict[str, Figures], arguments: argparse.Namespace) -> str:
-    lines = [f"{arguments.threads} threads, medians of {arguments.repeats}", ""]
-    lines += ["| |" + "|".join(f" {title} " for title in FIGURES.values()) + "|", "|---" * (len(FIGURES) + 1) + "|"]
-    for side, row in measured.items():
-        lines.append(f"| {side} |" + "|".join(f" {row[name]:.3g} " for name in FIGURES) + "|")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from anyres.quant.awq import AWQ_TENSORS, AwqLayout, awq_layer
 from anyres.quant.gptq import GPTQ_TENSORS, GptqLayout, gptq_layer
 from anyres.quant.linear import Compute, Nf4Linear, QuantizedLinear, QuantizedTable, packed_of, swap_linears
 from anyres.quant.nf4 import NF4_TENSORS, nf4_from_tensors
+from anyres.quant.parts import PARTS, bits_of
 
 __all__ = ["load_checkpoint", "quantization_config"]
 
@@ -30,6 +31,7 @@ class _Reader(NamedTuple):
     suffixes: tuple[str, ...]
     mark: str
     read: "Callable[[Mapping[str, Tensor], nn.Module, str], nn.Module]"
+    check: "Callable[[str, nn.Module, str], None]" = lambda _name, _layer, _item: None
 
 
 def quantization_config(folder: Path) -> dict[str, Any] | None:
@@ -74,9 +76,9 @@ def _layers(
         names = {suffix: f"{name}.{suffix}" for suffix in (*reader.suffixes, "bias")}
         present = {suffix: full for suffix, full in names.items() if full in stored.names}
         tensors = stored.get(present.values())
-        layers[name] = reader.read(
-            {suffix: tensors[full] for suffix, full in present.items()}, place, f"{folder}: {name}"
-        )
+        parts = {suffix: tensors[full] for suffix, full in present.items()}
+        layers[name] = reader.read(parts, place, f"{folder}: {name}")
+        reader.check(name, layers[name], f"{folder}: {name}")
         taken |= set(present.values())
     return layers, taken
 
@@ -85,7 +87,7 @@ def _reader(raw: Mapping[str, Any], item: str, compute: Compute, dtype: torch.dt
     method = raw.get("quant_method")
     if method == "anyres":
         suffixes = tuple(f"weight.{suffix}" for suffix in PACKED_TENSORS)
-        return _Reader(suffixes, "weight.layout", _own(compute, dtype))
+        return _Reader(suffixes, "weight.layout", _own(compute, dtype), _bits_check(raw, item))
     if method == "gptq":
         gptq = GptqLayout(raw, item=item)
         return _Reader(GPTQ_TENSORS, "qweight", _affine(gptq_layer, gptq, compute))
@@ -110,6 +112,21 @@ def _own(compute: Compute, dtype: torch.dtype) -> Callable[[Mapping[str, Tensor]
         return QuantizedLinear(packed, _bias(tensors, place, item), compute=compute)
 
     return read
+
+
+def _bits_check(raw: Mapping[str, Any], item: str) -> Callable[[str, nn.Module, str], None]:
+    """Bits stand in config.json too: codes of 5 to 8 bits lie alike, and a wrong number would change what they mean."""
+    bits = raw.get("bits")
+    known = isinstance(bits, dict) and all(isinstance(one, int) and 4 <= one <= 8 for one in bits.values())
+    if not (isinstance(bits, dict) and known and bits.keys() >= set(PARTS)):
+        raise CheckpointError(f"{item}: bits", repr(bits)[:80], f"4 to 8 for each of {', '.join(PARTS)}")
+
+    def check(name: str, layer: nn.Module, where: str) -> None:
+        assert isinstance(layer, QuantizedLinear | QuantizedTable), "what _own makes"
+        if layer.packed.bits != bits_of(bits, name):
+            raise CheckpointError(where, f"{layer.packed.bits} bits", f"{bits_of(bits, name)}, as config.json says")
+
+    return check
 
 
 def _affine(

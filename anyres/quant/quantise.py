@@ -5,7 +5,7 @@ measured: a 72B passes through a few gigabytes of memory. Nothing is to be seen 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from json import dumps
 from pathlib import Path
@@ -26,6 +26,7 @@ from anyres.quant.fit import fit
 from anyres.quant.linear import Compute, QuantizedLinear, QuantizedTable, packed_of, swap_linears
 from anyres.quant.load import load_checkpoint, quantization_config
 from anyres.quant.nf4 import quantise_nf4
+from anyres.quant.parts import PARTS, bits_of, part_of
 from anyres.quant.writer import CheckpointWriter
 
 __all__ = [
@@ -33,9 +34,7 @@ __all__ = [
     "Method",
     "Progress",
     "Report",
-    "bits_of",
     "check_target",
-    "part_of",
     "quantise",
     "quantise_in_memory",
 ]
@@ -44,7 +43,6 @@ Method = Literal["int4", "int8", "nf4"]
 METHODS: tuple[Method, ...] = ("int4", "int8", "nf4")
 GROUP = 64
 WIDE_BITS, NARROW_BITS = 8, 4
-PARTS = ("decoder", "vision", "tables")
 TRIED_NARROW = ("vision", "tables")  # in int4 these have to show first that 4 bits do them no harm
 HARMLESS_KL = 0.004  # nats that one of these may cost by itself in 4 bits
 TRIED_WIDE = ("q_proj", "k_proj", "v_proj", "o_proj")  # kinds of the decoder's layers, 12 % of the weights in 2B and 7B
@@ -151,17 +149,6 @@ def quantise_in_memory(model: Qwen2VL, to: Literal["int4", "int8"], *, compute: 
     return model
 
 
-def part_of(name: str) -> str:
-    """The part that a layer belongs to.
-
-    >>> part_of("visual.blocks.0.attn.qkv"), part_of("lm_head"), part_of("model.layers.0.mlp.up_proj")
-    ('vision', 'tables', 'decoder')
-    """
-    if name.startswith("visual."):
-        return "vision"
-    return "decoder" if name.startswith("model.layers.") else "tables"
-
-
 class _Rounding:
     """The codes of each layer. Blocks with layers of 4 bits are rounded whole, when their first layer is asked for.
 
@@ -257,17 +244,6 @@ def _quantised(layer: nn.Module, compute: Compute, bits: int) -> nn.Module:
         return QuantizedTable(packed, compute=compute, dtype=weight.dtype)
     bias = getattr(layer, "bias", None)
     return QuantizedLinear(packed, None if bias is None else bias.detach().float(), compute=compute)
-
-
-def bits_of(bits: Mapping[str, int], layer: str) -> int:
-    """Of a layer, from those of parts and of kinds of the decoder's layers.
-
-    >>> kept = {"decoder": 4, "o_proj": 8, "vision": 8}
-    >>> bits_of(kept, "model.layers.0.self_attn.o_proj"), bits_of(kept, "model.layers.0.mlp.up_proj")
-    (8, 4)
-    """
-    part = part_of(layer)
-    return bits.get(layer.rpartition(".")[2], bits[part]) if part == "decoder" else bits[part]
 
 
 def _bits(to: Method, trials: dict[str, Loss]) -> dict[str, int]:

@@ -5,6 +5,7 @@ The format has its header first, so room is kept for it and filled at the end; b
 
 import json
 import struct
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -60,7 +61,8 @@ class CheckpointWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is not None:
             for shard in self._shards:
-                shard.file.close()
+                with suppress(OSError):  # what is left to write cannot be; the error that is under way says so
+                    shard.file.close()
             return
         try:
             self._finish_last()
@@ -93,7 +95,7 @@ class _Shard:
         self.file: IO[bytes] = path.open("wb")
         self._room = header_bytes
         self._small: dict[str, Tensor] = {}
-        self.file.write(bytes(8 + ALIGNMENT - 8 + header_bytes))
+        self.file.seek(ALIGNMENT + header_bytes)
 
     def add(self, name: str, tensor: Tensor) -> None:
         if tensor.nbytes % ALIGNMENT:
@@ -118,7 +120,7 @@ class _Shard:
     def _write(self, name: str, tensor: Tensor) -> None:
         place: dict[str, object] = {"dtype": NAMES[tensor.dtype], "shape": list(tensor.shape)}
         self.entries[name] = place | {"data_offsets": [self.bytes, self.bytes + tensor.nbytes]}
-        tensor.flatten().view(torch.uint8).numpy().tofile(self.file)
+        self.file.write(tensor.flatten().view(torch.uint8).numpy().data)  # tofile() passes over a disk that is full
         self.bytes += tensor.nbytes
 
 

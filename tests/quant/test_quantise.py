@@ -16,7 +16,8 @@ from anyres.model.weights import count_parameters, load_model, save_model
 from anyres.quant.card import Card, Loss, Probe, compare, log_probabilities, page, read_card, warning_of
 from anyres.quant.linear import Nf4Linear, QuantizedLinear, QuantizedTable
 from anyres.quant.load import load_checkpoint
-from anyres.quant.quantise import Method, Progress, _bits, bits_of, check_target, quantise
+from anyres.quant.parts import bits_of
+from anyres.quant.quantise import Method, Progress, _bits, check_target, quantise
 from tests.oracle import picture, prompt, tiny_config, tiny_model
 
 CPU = torch.device("cpu")
