@@ -41,8 +41,9 @@ check: .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Against transformers, and llama.cpp where BENCH_OPTIONS names it: see benchmarks/cpu_peers.py. 11 GB in BENCH, kept.
+BENCH ?= /tmp/anyres-bench
 bench: .venv/dev.stamp .venv/kernels.stamp
-	@set -e; for file in benchmarks/*.py; do \
-	  test -e "$$file" || { echo "benchmarks/ holds no measurement yet"; break; }; \
-	  echo "== $$file"; $(BIN)/python "$$file"; \
-	done
+	$(BIN)/python -m benchmarks.quant_loss
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.cpu_peers --folder $(BENCH) --write $(BENCH_OPTIONS)

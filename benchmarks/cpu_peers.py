@@ -5,8 +5,9 @@
 `--folder` holds the checkpoints, made where they are missing (11 GB in all) and kept, and `measured.json`: each figure
 is in it as soon as it is known, and what is in it is not measured again. Pictures go from 224 pixels a side to 4,096
 visual tokens. Each is given to each side in a process of its own, with 2 threads and with 1; what would take longer
-than what is left of the minutes, which count from when all is made, is left out and named. `--llama` is the folder of llama-bench, llama-mtmd-cli and
-llama-quantize, `--converter` comes with their sources. A peer that is not there is named, and the rest goes on.
+than what is left of the minutes, which count from when all is made, is left out and named. `--llama` is the folder of
+llama-bench, llama-mtmd-cli and llama-quantize, `--converter` comes with their sources and may need another Python. A
+peer that is not there is named, and the rest goes on.
 `--write` puts the table into benchmarks/results.md and the plot into docs/.
 """
 

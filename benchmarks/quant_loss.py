@@ -3,7 +3,7 @@
 Run: `python benchmarks/quant_loss.py`.
 
 Inputs are mixtures of 128 sources and a tenth of noise, as channels of a model say much the same; half of them teach,
-half test. Outliers: 8 of 1,024 inputs carry 30 times as much as the others, and 8 columns of the weights are 10 times as
+half test. Outliers: 8 of 1,024 inputs carry 30 times as much as the others, 8 columns of the weights are 10 times as
 large.
 """
 
