@@ -33,6 +33,7 @@ from anyres.engine.device import choose_device
 from anyres.engine.grammar import GrammarCompiler
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
+from anyres.engine.loops import LoopDetector
 from anyres.engine.options import EngineOptions, EngineStats, Turn
 from anyres.engine.question import question_of
 from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
@@ -402,6 +403,7 @@ class LocalChatModel:
             max_tokens=self.defaults.max_tokens(options, self._room(prompt)),
             eos_token_ids=self.defaults.eos_token_ids,
             matcher=None if options.constraint is None else self._grammars.matcher(options.constraint),
+            loops=LoopDetector() if options.stop_loops else None,
         )
 
     def _room(self, prompt: ModelInput) -> int:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from anyres.chat import Answer, GenerationOptions, Piece, Timings, TokenLogprob, Usage
+from anyres.chat import Answer, FinishReason, GenerationOptions, Piece, Timings, TokenLogprob, Usage
 from anyres.config import Qwen2VLConfig, read_json
 from anyres.engine.detokenizer import GROUNDING_TOKENS, Detokenizer
+from anyres.engine.loops import LoopDetector
 from anyres.engine.sampler import Choice, Sampler, SamplingOptions
 from anyres.errors import CheckpointError, OptionError
 from anyres.model_input import ModelInput
@@ -93,15 +94,17 @@ class Sequence:
         max_tokens: int,
         eos_token_ids: frozenset[int],
         matcher: "Matcher | None" = None,
+        loops: LoopDetector | None = None,
     ) -> None:
         self.prompt = prompt
         self.usage = usage  # of the prompt
         self.answer_ids: list[int] = []
-        self.finish_reason: Literal["stop", "length"] | None = None
+        self.finish_reason: FinishReason | None = None
         self.timings = Timings()
         self.max_tokens = max_tokens
         self.sampler = sampler
         self._matcher = matcher
+        self._loops = loops
         self._detokenizer = detokenizer
         self._tokenizer = tokenizer
         self._eos_token_ids = eos_token_ids
@@ -153,6 +156,8 @@ class Sequence:
         text = "" if choice.token_id in self._eos_token_ids else self._push(choice)
         if ends or self._detokenizer.stopped:
             self.finish_reason = "stop"
+        elif self._loops is not None and self._loops.push(text):
+            self.finish_reason = "repetition"
         elif len(self.answer_ids) >= self.max_tokens:
             self.finish_reason = "length"
         return text
