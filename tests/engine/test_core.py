@@ -23,7 +23,7 @@ from tests.engine.runs import SMALL_STEPS, Asked, ask, finish, new_engine, one_b
 from tests.oracle import picture, prompt, tiny_config, tiny_model
 
 NATIVE = [True, False] if best_isa() is not None else [False]
-TIGHT = EngineOptions(SMALL_STEPS, kv_bytes=8 * 12_288)  # 8 blocks of 16 tokens: somebody has to be stopped
+TIGHT = EngineOptions(SMALL_STEPS, block_size=4, kv_bytes=96 * 768)  # 96 places: somebody has to be stopped
 OPTIONS = {
     "as it comes": EngineOptions(),
     "nothing kept": EngineOptions(prefix_bytes=0),
@@ -75,7 +75,7 @@ def test_32_together_answer_as_one_by_one(
         assert [one.ids for one in asked] == alone[native]
         assert all(isinstance(one.end, Answer) for one in asked)
     assert (engine.stats.preempted > 0) == (way == "little memory")
-    assert (engine.stats.reused_tokens > 1000) == ("nothing kept" not in way)
+    assert (engine.stats.reused_tokens > 1000) == ("nothing kept" not in way and way != "little memory")
     assert engine.stats.running == engine.stats.waiting == 0
 
 

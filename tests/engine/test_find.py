@@ -8,15 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
-from anyres.chat import GenerationOptions, ImagePart
+from anyres.chat import GenerationOptions, ImagePart, Message
 from anyres.engine.engine import LocalChatModel, load
 from anyres.engine.kv_cache import KVCache
-from anyres.engine.request import Sequence as Request
-from anyres.engine.runner import Progress, Report, Runner
+from anyres.engine.runner import Feed, Passed, Progress, Runner
 from anyres.errors import MediaError, OptionError
 from anyres.grounding import Box, parse_grounding
+from anyres.model_input import ModelInput
 from anyres.processing.tokenizer import Tokenizer
 from tests.engine.conftest import write_checkpoint
 from tests.oracle import IM_END, SPECIAL_IDS, VOCAB_SIZE
@@ -29,37 +28,39 @@ class Prompter(Runner):
     """Runs the real model, and then makes each token of `script` in turn the likeliest by far."""
 
     script: Sequence[int] = ()
-    prompts: Sequence[Request] = ()
+    said = 0
 
-    def prefill(
-        self, cache: KVCache, sequences: Sequence[Request], visuals: Sequence[Tensor], *, report: Report | None = None
-    ) -> Tensor:
-        self.prompts = sequences
-        return self._said(super().prefill(cache, sequences, visuals, report=report), sequences)
+    def forward(self, cache: KVCache, feeds: Sequence[Feed]) -> Passed:
+        passed = super().forward(cache, feeds)
+        assert not passed.failed
+        for number in passed.logits:
+            passed.logits[number] = torch.nn.functional.one_hot(torch.tensor(self.script[self.said]), VOCAB_SIZE) * 1e2
+            self.said = (self.said + 1) % len(self.script)
+        return passed
 
-    def decode(self, cache: KVCache, sequences: Sequence[Request]) -> Tensor:
-        return self._said(super().decode(cache, sequences), sequences)
 
-    def _said(self, logits_BV: Tensor, sequences: Sequence[Request]) -> Tensor:
-        assert torch.isfinite(logits_BV).all()
-        next_B = torch.tensor([self.script[len(one.answer_ids)] for one in sequences])
-        return torch.nn.functional.one_hot(next_B, VOCAB_SIZE) * 100.0
+class Watched(LocalChatModel):
+    last: ModelInput
+
+    def _prepared(self, messages: Sequence[Message]) -> ModelInput:
+        self.last = super()._prepared(messages)
+        return self.last
 
 
 @dataclass(frozen=True)
 class Told:
     """A model and a way to tell what it will answer."""
 
-    model: LocalChatModel
+    model: Watched
     runner: Prompter
 
     def say(self, text: str) -> None:
-        self.runner.script = [*ids_of(text), IM_END]
+        self.runner.script, self.runner.said = [*ids_of(text), IM_END], 0
 
     @property
     def prompt(self) -> str:
         """The words of the last prompt, without special tokens."""
-        return self.model.processor.tokenizer.decode(self.runner.prompts[0].prompt.token_ids_T.tolist())
+        return self.model.processor.tokenizer.decode(self.model.last.token_ids_T.tolist())
 
 
 def ids_of(text: str) -> list[int]:
@@ -74,7 +75,7 @@ def ids_of(text: str) -> list[int]:
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     plain = load(write_checkpoint(tmp_path_factory.mktemp("told")), device="cpu", dtype="float32")
     runner = Prompter(plain.model)
-    return Told(LocalChatModel(plain.model, plain.processor, defaults=plain.defaults, runner=runner), runner)
+    return Told(Watched(plain.model, plain.processor, defaults=plain.defaults, runner=runner), runner)
 
 
 def photo(width: int = 640, height: int = 480, *, orientation: int = 1) -> bytes:
@@ -138,6 +139,7 @@ def test_options_and_report_reach_the_model(told: Told) -> None:
     told.say(TWO)
     stages: list[Progress] = []
     short = GenerationOptions(max_tokens=len(ids_of(CAT)))
+    told.model.vision_cache.clear()
     assert len(told.model.find(photo(), "cat", options=short, report=stages.append, **SMALL)) == 1
     assert {one.stage for one in stages} == {"encode", "prefill"}
 
