@@ -30,6 +30,9 @@ __all__ = [
 ]
 
 MOST_LOGPROBS = 20  # what GenerationOptions allows at most
+CACHED_LOGITS = 1 << 18  # 1 MB of float32
+LIKELY = 512  # of a large vocabulary, so many of the likeliest tokens are looked at before all are sorted
+NEAR = 1e-5  # of a probability; sums of float32 in another order differ by less
 GREEDY_BELOW = 1e-5  # a temperature below it means greedy, as in vLLM; dividing by less would overflow float32
 
 
@@ -121,7 +124,12 @@ def choose_batch(logits_BV: Tensor, samplers: Sequence[Sampler], masks: Sequence
     A mask is the int32 [ceil(V / 32)] of a grammar: bit i % 32 of word i // 32 says whether id i may be drawn. It must
     allow an id that is not banned. Logprobs are those of the model itself, before penalties, masks and temperature.
     """
-    logits_BV = logits_BV.float()
+    rows = _rows_at_once(logits_BV)
+    parts = [slice(start, start + rows) for start in range(0, len(samplers), rows)]
+    return [one for part in parts for one in _chosen(logits_BV[part].float(), samplers[part], masks[part])]
+
+
+def _chosen(logits_BV: Tensor, samplers: Sequence[Sampler], masks: Sequence[Tensor | None]) -> list[Choice]:
     scores_BV = _allowed(_penalised(_biased(logits_BV, samplers), samplers), samplers, masks)
     chosen_B = scores_BV.argmax(-1)
     drawing = [row for row, sampler in enumerate(samplers) if not sampler.options.greedy]
@@ -161,6 +169,26 @@ def keep_top_k(logits_BV: Tensor, k_B: Tensor) -> Tensor:
 
 def keep_top_p(logits_BV: Tensor, p_B: Tensor) -> Tensor:
     """The fewest of a row's likeliest tokens that hold a probability of p together, at least one."""
+    if logits_BV.shape[-1] <= 8 * LIKELY:
+        return _keep_top_p_sorted(logits_BV, p_B)
+    values_BN = logits_BV.topk(LIKELY + 1).values
+    before_BN = (values_BN - logits_BV.logsumexp(-1, keepdim=True)).exp().cumsum(-1).roll(1, -1)
+    before_BN[:, 0] = 0
+    p_B1 = p_B[:, None].float()
+    last_B1 = (before_BN < p_B1).sum(-1, keepdim=True).sub(1).clamp(min=0)
+    following_B1 = (last_B1 + 1).clamp(max=LIKELY)
+    lowest_B1 = values_BN.gather(-1, last_B1)
+    kept_BV = logits_BV.masked_fill(logits_BV < lowest_B1, -torch.inf)
+    # All are sorted where these do not hold enough, or rounding or equal logits decide which is the last.
+    near_B1 = torch.minimum(p_B1 - before_BN.gather(-1, last_B1), before_BN.gather(-1, following_B1) - p_B1) < NEAR
+    unsure_B1 = near_B1 | (last_B1 == LIKELY) | (values_BN.gather(-1, following_B1) == lowest_B1)
+    rows = unsure_B1[:, 0].nonzero()[:, 0]
+    if len(rows):
+        kept_BV[rows] = _keep_top_p_sorted(logits_BV[rows], p_B[rows])
+    return kept_BV
+
+
+def _keep_top_p_sorted(logits_BV: Tensor, p_B: Tensor) -> Tensor:
     ascending_BV, order_BV = logits_BV.sort(stable=True)
     # 1 - p in float64: rounded to float32 before, a p of 0.9 would drop a token that lies on the border.
     drop_BV = ascending_BV.softmax(-1).cumsum(-1) <= (1 - p_B.double())[:, None].float()
@@ -193,6 +221,11 @@ def unpack_mask(mask_BW: Tensor, vocab_size: int) -> Tensor:
     shifts = torch.arange(8, dtype=torch.uint8, device=mask_BW.device)
     bits = mask_BW.contiguous().view(torch.uint8)[..., None] >> shifts & 1  # words are little-endian on all we run on
     return bits.flatten(-2)[:, :vocab_size].bool()
+
+
+def _rows_at_once(logits_BV: Tensor) -> int:
+    """All of them, but on a CPU as many as its nearest caches hold: a step reads and writes the rows some ten times."""
+    return len(logits_BV) if logits_BV.is_cuda else max(1, CACHED_LOGITS // logits_BV.shape[-1])
 
 
 def _biased(logits_BV: Tensor, samplers: Sequence[Sampler]) -> Tensor:

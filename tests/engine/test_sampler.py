@@ -75,6 +75,22 @@ def test_top_p(logits_V: Tensor, p: float) -> None:
     assert kept_V.isfinite().eq(expected_V.isfinite()).all() or len(logits_V.unique()) < len(logits_V)
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 10**6),
+    spread=st.sampled_from([0.3, 2.0, 8.0]),
+    digits=st.sampled_from([1, 6]),
+    p=st.sampled_from([0.0, 0.2, 0.9, 0.99, 0.99999]),
+)
+def test_top_p_of_a_large_vocabulary(seed: int, spread: float, digits: int, p: float) -> None:
+    """Looks at the likeliest tokens first; flat logits and ties need all of them."""
+    logits_BV = torch.randn(2, 6000, generator=torch.Generator().manual_seed(seed)).mul(spread).round(decimals=digits)
+    kept_BV = keep_top_p(logits_BV, of(p).expand(2))
+    for kept_V, logits_V in zip(kept_BV, logits_BV, strict=True):
+        expected_V = theirs(TopPLogitsWarper(p), logits_V)
+        assert torch.equal(kept_V.sort().values, expected_V.sort().values)
+
+
 @settings(deadline=None)
 @given(logits_V=logits(), p=st.floats(0, 1))
 def test_min_p(logits_V: Tensor, p: float) -> None:
