@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from anyres.drawing import draw
     from anyres.engine.engine import LocalChatModel, load
     from anyres.engine.live import LiveVideo
-    from anyres.engine.options import EngineOptions
+    from anyres.engine.options import EngineOptions, Turn
     from anyres.engine.runner import Progress
     from anyres.errors import (
         AnyresError,
@@ -122,6 +122,7 @@ _ELSEWHERE = {
     "Regex": "anyres.constraints",
     "Tool": "anyres.constraints",
     "ToolCalls": "anyres.constraints",
+    "Turn": "anyres.engine.options",
     "draw": "anyres.drawing",
     "load": "anyres.engine.engine",
     "parse_grounding": "anyres.grounding",
