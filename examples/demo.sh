@@ -12,8 +12,8 @@ show() {
 
 show ask scan_goose.png "Read the text."
 show ask scan_email.png "Read the text."
-show ask scan_french.png "Read the text."
-show ask scan_spanish.png "Read the text."
+show ask scan_italian.png "Read the text."
+show ask scan_portuguese.png "Read the text."
 show ask heading.png "Read the text."
 show ask --video clips/sign_book.mkv "Does anything move?"
 show inspect clips/sign_book.mkv

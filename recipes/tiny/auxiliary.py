@@ -153,7 +153,7 @@ class AuxiliaryHead(nn.Module):
         counts = self.row_counts(late_BSD).float()
         return {
             "spread": 0.5 * _sum_of_each(cells, wanted_BRC.clamp(max=MOST_CENTRES)),
-            "rows": 0.5 * _sum_of_each(counts, in_rows_BS),
+            "rows": _sum_of_each(counts, in_rows_BS),
         }
 
 

@@ -18,7 +18,7 @@ from recipes.tiny.scale import SCALES, new_model, write_start
 from recipes.tiny.vocabulary import SPECIAL_TOKENS, merges_of
 
 CHECKPOINT = Path(anyres.__file__).parent / "checkpoints" / "tiny"
-PICTURE = Path(__file__).parents[2] / "examples" / "scan_spanish.png"
+PICTURE = Path(__file__).parents[2] / "examples" / "scan_portuguese.png"
 
 
 @pytest.fixture(scope="module")
