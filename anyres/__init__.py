@@ -98,6 +98,7 @@ __all__ = [
     "TokenLogprob",
     "Tool",
     "ToolCalls",
+    "Turn",
     "Usage",
     "VideoPart",
     "draw",
