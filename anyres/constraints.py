@@ -186,7 +186,7 @@ def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
-def _schema(item: str, schema: object) -> Any:
+def _schema(item: str, schema: object) -> dict[str, Any] | bool:
     if isinstance(schema, str):
         _require_text(item, schema)
         try:
