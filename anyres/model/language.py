@@ -47,6 +47,11 @@ class RMSNorm(nn.Module):
 class TokenTable(nn.Embedding):
     """One row a token: looked up on the way in and, where the head is tied, multiplied with on the way out."""
 
+    def reset_parameters(self) -> None:
+        """Nothing on `meta`, where torch would import its compiler (1.4 s) to draw numbers that nobody keeps."""
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
     def logits(self, hidden_ND: Tensor) -> Tensor:
         """logits_NV."""
         return F.linear(hidden_ND, self.weight)

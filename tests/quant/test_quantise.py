@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -142,6 +144,21 @@ def test_weights_on_disk_are_packed_and_used_where_they_lie(source: Path, tmp_pa
     ranges = [[int(end, 16) for end in one[0].split("-")] for one in maps if one[-1] == str(path.resolve())]
     assert any(start <= packed.codes.data_ptr() < stop for start, stop in ranges)  # the file's own bytes, no copy
     assert packed.codes.data_ptr() % 64 == 0
+
+
+def test_opening_imports_no_compiler(source: Path, tmp_path: Path) -> None:
+    """torch._dynamo takes longer to import than all else that opening takes."""
+    made(source, tmp_path / "out", "int8")
+    program = f"""
+import sys, pathlib, torch
+from anyres.kernels.reference import exact_linear
+from anyres.quant.load import load_checkpoint
+folder = pathlib.Path({str(tmp_path / "out")!r})
+load_checkpoint(folder, device=torch.device("cpu"), dtype=torch.float32, compute=exact_linear)
+print("torch._dynamo" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_the_folder_holds_what_a_checkpoint_needs(source: Path, tmp_path: Path) -> None:
