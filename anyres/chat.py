@@ -105,7 +105,7 @@ class GenerationOptions:
     many alternatives beside each chosen token (0: the chosen one alone). `logit_bias` maps token ids to what is added
     to their logits (-100..100, at most 1,024 of them), before the penalties; ids must be of the model's vocabulary.
     `constraint` (anyres.constraints) is what the answer must look like. `stop_loops` ends an answer that says the same
-    again and again.
+    again and again. `speculate` lets the engine guess several tokens ahead where that saves time; answers are the same.
     """
 
     max_tokens: int | None = None
@@ -122,6 +122,7 @@ class GenerationOptions:
     logit_bias: Mapping[int, float] | None = None
     constraint: Constraint | None = None
     stop_loops: bool = True
+    speculate: bool = True
 
     def __post_init__(self) -> None:
         _require("max_tokens", self.max_tokens, 1, math.inf, whole=True)

@@ -16,6 +16,7 @@ from anyres.engine.prefix import PrefixNames, items_of, positions_of
 from anyres.engine.runner import Feed, Progress, Runner
 from anyres.engine.sampler import Choice
 from anyres.engine.scheduler import Job, Scheduler, Sight, Span
+from anyres.engine.speculation import Guesser, Speculation
 from anyres.engine.ticket import Event, Ticket
 from anyres.engine.vision_cache import VisionCache
 from anyres.engine.visuals import Visuals
@@ -24,6 +25,8 @@ from anyres.errors import DeadlineError
 __all__ = ["Engine"]
 
 T = TypeVar("T")
+_Drawing = tuple[Ticket, Sequence[Tensor]]
+"""Who draws, from these logits_V one after the other."""
 
 
 class Engine:
@@ -49,6 +52,7 @@ class Engine:
         blocks, idle = options.blocks(model.config.text, model.dtype)
         self._blocks = BlockManager(blocks, idle=idle)
         self._visuals = Visuals(runner, vision_cache)
+        self._speculation = Speculation(most=options.guesses, row_step=runner.row_step)
         self._scheduler = Scheduler(
             self._blocks, block_size=options.block_size, limits=options.limits, is_seen=self._visuals.is_seen
         )
@@ -114,13 +118,19 @@ class Engine:
     def step(self) -> bool:
         """One pass of the encoder and of the decoder, as far as there is work. False where no request is left."""
         self._expire()
+        started = self._clock()
+        self._guess()
         plan = self._scheduler.plan()
         self._cache.copy(plan.copies)
-        started = self._clock()
         for ticket in [one for one in map(self._tickets.__getitem__, self._scheduler.running) if not one.begun]:
             self._begin(ticket, started)
         seen_at = self._see(plan.sights, started)
+        guessers = self._guessers(plan.spans)
+        plain = all(span.job.said for span in plan.spans) and not plan.sights
         self._read([span for span in plan.spans if span.job in self._tickets], seen_at)
+        if plain and plan.spans:
+            tokens, spent_s = sum(span.stop - span.start for span in plan.spans), self._clock() - started
+            self._speculation.settle(guessers, answers=len(plan.spans), tokens=tokens, seconds=spent_s)
         self._visuals.forget(self._scheduler.forget_unwanted())
         self._count(steps=1, preempted=len(plan.stopped))
         return bool(self._tickets)
@@ -172,6 +182,31 @@ class Engine:
                 self._tell_encoding(ticket)
         return seen_at
 
+    def _guess(self) -> None:
+        """Tries some ids that may come next; none while prompts are read beside the answers."""
+        jobs = self._scheduler.running
+        for job in jobs:
+            job.guessed = 0
+        if not self.options.guesses or not all(job.said for job in jobs):
+            return
+        tickets = [ticket for job in jobs if (ticket := self._tickets[job]).sequence.speculate]
+        for ticket in tickets:
+            ticket.guesser = ticket.guesser or Guesser.of(ticket.sequence)
+        guessers = [ticket.guesser for ticket in tickets if ticket.guesser is not None]
+        sequences = [ticket.sequence for ticket in tickets]
+        self._speculation.guess(guessers, sequences, answers=len(jobs), tokens=sum(job.said for job in jobs))
+        for ticket, guesser in zip(tickets, guessers, strict=True):
+            assert ticket.job is not None
+            ticket.job.guessed = len(guesser.guesses)
+
+    def _guessers(self, spans: Sequence[Span]) -> list[Guesser]:
+        """Of a pass, whose guesses are those that found room in it."""
+        found = [(span.job, self._tickets[span.job].guesser) for span in spans if span.job in self._tickets]
+        for job, guesser in found:
+            if guesser is not None:
+                guesser.begin(job.guessed)
+        return [guesser for _, guesser in found if guesser is not None]
+
     def _read(self, spans: Sequence[Span], started: float) -> None:
         """Through the decoder, and one token further for every sequence that has been read to its end."""
         if not spans:
@@ -182,19 +217,28 @@ class Engine:
         for span in spans:
             if span.job in failed:
                 self._spoil(span, failed[span.job])
-            else:
+            elif not span.job.guessed:
                 self._scheduler.advance(span)
         read = [span for span in spans if span.job not in failed]
         prompts = [span for span in read if span.job not in answering]
         self._note(prompts)
         drawing = [(one, logits[span.job]) for span in read if span.job in logits for one in self._drawers(span.job)]
-        choices = choose([ticket.sequence for ticket, _ in drawing], [logits_V for _, logits_V in drawing])
-        spent_s = self._clock() - started
-        for job in dict.fromkeys([*(span.job for span in read), *(ticket.job for ticket, _ in drawing)]):
-            assert job is not None
-            self._tickets[job].sequence.spend(**{"decode_s" if job in answering else "prefill_s": spent_s})
-        for (ticket, _), choice in zip(drawing, choices, strict=True):
-            self._take(ticket, choice)
+        stages = {self._tickets[span.job]: span.job in answering for span in read}
+        self._draw(drawing, stages | {ticket: ticket.job in answering for ticket, _ in drawing}, started)
+
+    def _draw(self, drawing: Sequence[_Drawing], stages: dict[Ticket, bool], started: float) -> None:
+        """The next id of each answer, and those behind it as far as guesses were right.
+
+        The time goes to `stages`: requests that were in the pass, and whether they are answering.
+        """
+        while stages:
+            choices = choose([ticket.sequence for ticket, _ in drawing], [logits[0] for _, logits in drawing])
+            before, started = started, self._clock()
+            for ticket, answering in stages.items():
+                ticket.sequence.spend(**{"decode_s" if answering else "prefill_s": started - before})
+            right = [self._take(ticket, choice) for (ticket, _), choice in zip(drawing, choices, strict=True)]
+            drawing = [(ticket, logits[n:]) for (ticket, logits), n in zip(drawing, right, strict=True) if n]
+            stages = {ticket: stages[ticket] for ticket, _ in drawing}
 
     def _note(self, spans: Sequence[Span]) -> None:
         """What has been read of prompts."""
@@ -206,12 +250,18 @@ class Engine:
                 if item.start < span.stop and item.stop > span.start and item.key in self._visuals.cached:
                     ticket.note_cached(item, span.start)
 
-    def _forward(self, spans: Sequence[Span]) -> tuple[dict[Job, Tensor], dict[Job, Exception]]:
-        """Logits of those read to their end, and what went wrong; one by one where a pass fails as a whole."""
+    def _forward(self, spans: Sequence[Span]) -> tuple[dict[Job, Sequence[Tensor]], dict[Job, Exception]]:
+        """Logits of those read to their end, and after each guess; and what went wrong.
+
+        One by one where a pass fails as a whole.
+        """
         passed = attempt(lambda: self._runner.forward(self._cache, [self._feed(span) for span in spans]))
         jobs = [span.job for span in spans]
         if not isinstance(passed, Exception):
-            logits = {jobs[i]: logits_V for i, logits_V in passed.logits.items() if i not in passed.failed}
+            right = [i for i in passed.logits if i not in passed.failed]
+            logits: dict[Job, Sequence[Tensor]] = {
+                jobs[i]: (passed.logits[i], *passed.guessed.get(i, ())) for i in right
+            }
             return logits, {jobs[i]: error for i, error in passed.failed.items()}
         if len(spans) == 1:
             return {}, {jobs[0]: passed}
@@ -228,8 +278,10 @@ class Engine:
             first, last = max(item.start, start), min(item.stop, stop)
             if first < last:
                 visuals.append((first - start, self._visuals.tokens(item, ticket.visuals[item.key], first, last)))
-        ids = prompt.token_ids_T[start:stop].tolist() + answer_ids
-        return Feed(ids, positions_of(prompt, start, stop), job.table, start, tuple(visuals), stop == job.tokens)
+        guesses = ticket.guesser.guesses if ticket.guesser and job.guessed else []
+        ids = prompt.token_ids_T[start:stop].tolist() + answer_ids + guesses
+        positions_3T, ends = positions_of(prompt, start, stop), stop >= job.tokens
+        return Feed(ids, positions_3T, job.table, start, tuple(visuals), ends, job.guessed)
 
     def _drawers(self, job: Job) -> list[Ticket]:
         """Those who draw from a job's logits: its ticket, and after the prompt its siblings, which begin now."""
@@ -243,26 +295,44 @@ class Engine:
         job.width = 1
         return begun
 
-    def _take(self, ticket: Ticket, choice: Choice | Exception) -> None:
+    def _take(self, ticket: Ticket, choice: Choice | Exception) -> int:
+        """Returns how many guesses that makes right, where the answer goes on as was guessed, and else 0."""
         sequence, before = ticket.sequence, len(ticket.sequence.answer_ids)
         piece = choice if isinstance(choice, Exception) else attempt(partial(sequence.accept, choice))
         if isinstance(piece, Exception):
             self._fail(ticket, piece)
-            return
-        self._count(answer_tokens=len(sequence.answer_ids) - before)
-        if sequence.finish_reason is None:
-            assert ticket.job is not None
-            self._scheduler.extend(ticket.job, len(sequence.answer_ids) - before)
-        else:
-            self.drop(ticket)
+            return 0
+        new = sequence.answer_ids[before:]
+        self._count(answer_tokens=len(new))
+        right = 0 if ticket.guesser is None else ticket.guesser.check(new)
+        as_guessed = right == len(new) and sequence.finish_reason is None
+        if not as_guessed:
+            self._go_on(ticket, len(new) - right)
         for event in (piece, sequence.answer() if sequence.finish_reason else None):
             if event is not None:
                 self._send(ticket, event)
+        return right if as_guessed else 0
+
+    def _go_on(self, ticket: Ticket, unread: int) -> None:
+        """The pass has no more for this answer, whose last ids are not in the cache; or it has ended."""
+        assert ticket.job is not None
+        if ticket.job.guessed:
+            assert ticket.guesser is not None
+            self._count(guesses=ticket.job.guessed, right_guesses=ticket.guesser.right)
+            self._scheduler.settle(ticket.job, ticket.guesser.right)
+        if ticket.sequence.finish_reason is None:
+            self._scheduler.extend(ticket.job, unread)
+        else:
+            self.drop(ticket)
 
     def _spoil(self, span: Span, error: Exception) -> None:
         """What a failed pass wrote must not meet whoever gets the blocks next."""
         size = self.options.block_size
         self._cache.wipe(span.job.table[span.start // size : -(-span.stop // size)])
+        if span.job.guessed:  # a wrong guess may be to blame: once more, without
+            self._tickets[span.job].sequence.speculate = False
+            self._scheduler.restart(span.job)
+            return
         self._fail(self._tickets[span.job], error)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:

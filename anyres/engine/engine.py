@@ -404,6 +404,7 @@ class LocalChatModel:
             eos_token_ids=self.defaults.eos_token_ids,
             matcher=None if options.constraint is None else self._grammars.matcher(options.constraint),
             loops=LoopDetector() if options.stop_loops else None,
+            speculate=options.speculate,
         )
 
     def _room(self, prompt: ModelInput) -> int:

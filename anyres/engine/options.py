@@ -9,6 +9,7 @@ import torch
 from anyres.config import TextConfig
 from anyres.engine.kv_store import block_bytes
 from anyres.engine.scheduler import Limits
+from anyres.engine.speculation import MOST_GUESSES
 from anyres.errors import OptionError
 
 __all__ = ["EngineOptions", "EngineStats", "Turn"]
@@ -25,7 +26,7 @@ class EngineOptions:
 
     At most `prefix_bytes` of them are kept, unused, for prompts to come that begin alike. `kv_dtype` is what they are
     kept in: None is the model's own dtype, "int8" a half or a quarter of it. Up to `waiting` requests stand in line.
-    Raises OptionError.
+    At most `guesses` ids of an answer are guessed at a time (docs/engine.md); 0: none. Raises OptionError.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -34,12 +35,14 @@ class EngineOptions:
     kv_dtype: str | None = None
     block_size: int = 16
     waiting: int = 4096
+    guesses: int = MOST_GUESSES
 
     def __post_init__(self) -> None:
         counts = {"kv_bytes": self.kv_bytes, "block_size": self.block_size, "waiting": self.waiting}
         for name, value in {**counts, **vars(self.limits)}.items():
             _require(name, value, 1)
         _require("prefix_bytes", self.prefix_bytes, 0)
+        _require("guesses", self.guesses, 0)
         if self.kv_dtype is not None and self.kv_dtype not in STORED:
             raise OptionError("kv_dtype", repr(self.kv_dtype), ", ".join(STORED))
 
@@ -91,6 +94,8 @@ class EngineStats(NamedTuple):
     reused_tokens: int = 0
     answer_tokens: int = 0
     preempted: int = 0
+    guesses: int = 0
+    right_guesses: int = 0
 
 
 def _require(name: str, value: int | None, least: int) -> None:

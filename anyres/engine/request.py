@@ -1,5 +1,6 @@
 """One answer in the making: its prompt, its resolved options, and what has been generated so far."""
 
+from collections.abc import Sequence as Run
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,8 +96,10 @@ class Sequence:
         eos_token_ids: frozenset[int],
         matcher: "Matcher | None" = None,
         loops: LoopDetector | None = None,
+        speculate: bool = True,
     ) -> None:
         self.prompt = prompt
+        self.speculate = speculate
         self.usage = usage  # of the prompt
         self.answer_ids: list[int] = []
         self.finish_reason: FinishReason | None = None
@@ -119,6 +122,10 @@ class Sequence:
     def mask(self) -> Tensor | None:
         """What the grammar allows next; see `choose_batch`."""
         return None if self._matcher is None else self._matcher.mask()
+
+    def agreeing(self, token_ids: Run[int]) -> int:
+        """How many of these ids, from the first on, the grammar would take."""
+        return len(token_ids) if self._matcher is None else self._matcher.agreeing(token_ids)
 
     def accept(self, choice: Choice) -> Piece | None:
         """Takes the next token, and behind it those that the grammar leaves no choice about."""

@@ -1,11 +1,12 @@
 """Passes of the model: pictures of several requests through the encoder, tokens of several through the decoder."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Sequence as Run
 from dataclasses import dataclass
 from itertools import accumulate
 from threading import RLock
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 import torch
@@ -67,7 +68,8 @@ class VisualPart(NamedTuple):
 class Feed:
     """Tokens of one sequence for a pass: `ids` behind the `start` that its blocks hold.
 
-    `visuals` are (place in ids, visual_MD) to put over placeholders. `ends`: the logits of the last one are wanted.
+    `visuals` are (place in ids, visual_MD) to put over placeholders. `ends`: the logits of the last one are wanted. The
+    last `guesses` of the ids are guesses: the logits before the first are wanted, and those after each.
     """
 
     ids: Run[int]
@@ -76,16 +78,18 @@ class Feed:
     start: int = 0
     visuals: tuple[tuple[int, Tensor], ...] = ()
     ends: bool = True
+    guesses: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 class Passed(NamedTuple):
-    """logits_V by feed, for those that end, and what went wrong by feed."""
+    """logits_V by feed, for those that end, and what went wrong by feed; logits_LV after guesses by feed."""
 
     logits: dict[int, Tensor]
     failed: dict[int, NumericsError]
+    guessed: Mapping[int, Tensor] = MappingProxyType({})
 
 
 class Runner:
@@ -98,7 +102,7 @@ class Runner:
         self.model = model
         self._encode_patches = encode_patches
         head = model.model.embed_tokens if model.config.text.tie_word_embeddings else model.lm_head
-        self._row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
+        self.row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
         self._lock = RLock()
 
     @torch.no_grad()
@@ -150,9 +154,9 @@ class Runner:
         ids_T = torch.tensor([one for feed in feeds for one in feed.ids], device=device)
         positions_3T = torch.cat([feed.positions_3T for feed in feeds], dim=1).to(device)
         ends = list(accumulate(map(len, feeds)))
-        rows = [end - 1 for feed, end in zip(feeds, ends, strict=True) if feed.ends]
+        rows = [row for feed, end in zip(feeds, ends, strict=True) if feed.ends for row in _last(feed, end)]
         rows_B = torch.tensor(rows, dtype=torch.long, device=device)
-        padding, wanted = -len(ids_T) % self._row_step, len(rows_B)
+        padding, wanted = -len(ids_T) % self.row_step, len(rows_B)
         ids_T, positions_3T = F.pad(ids_T, (0, padding)), F.pad(positions_3T, (0, padding))
         rows_B = F.pad(rows_B, (0, -wanted % self._head_step))
 
@@ -165,9 +169,9 @@ class Runner:
         while not (_finite(hidden_TD) and _finite(logits_BV)):
             error = self._numerics_error(again, otherwise="lm_head")
             if not self._widen(error):
-                return Passed(_by_feed(feeds, logits_BV), _blamed(feeds, hidden_TD, logits_BV, error))
+                return _passed(feeds, logits_BV, _blamed(feeds, hidden_TD, logits_BV, error))
             hidden_TD, logits_BV = again()
-        return Passed(_by_feed(feeds, logits_BV), {})
+        return _passed(feeds, logits_BV, {})
 
     def _widen_or_raise(self, again: Callable[[], object], *, otherwise: str) -> None:
         """Gives the layer to blame float32 weights for good, where it was quantised; else raises NumericsError."""
@@ -239,8 +243,21 @@ def _spliced(embeds_TD: Tensor, feeds: Run[Feed]) -> Tensor:
     return embeds_TD
 
 
+def _last(feed: Feed, end: int) -> range:
+    """Rows of a pass whose logits a feed wants, which ends before row `end`."""
+    return range(end - 1 - feed.guesses, end)
+
+
+def _passed(feeds: Run[Feed], logits_BV: Tensor, failed: dict[int, NumericsError]) -> Passed:
+    each = _by_feed(feeds, logits_BV)
+    guessed = {number: logits_LV[1:] for number, logits_LV in each.items() if feeds[number].guesses}
+    return Passed({number: logits_LV[0] for number, logits_LV in each.items()}, failed, guessed)
+
+
 def _by_feed(feeds: Run[Feed], logits_BV: Tensor) -> dict[int, Tensor]:
-    return dict(zip([number for number, feed in enumerate(feeds) if feed.ends], logits_BV, strict=True))
+    """logits_LV: before the first guess, and after each."""
+    numbers = [number for number, feed in enumerate(feeds) if feed.ends]
+    return dict(zip(numbers, logits_BV.split([1 + feeds[number].guesses for number in numbers]), strict=True))
 
 
 def _blamed(feeds: Run[Feed], hidden_TD: Tensor, logits_BV: Tensor, error: NumericsError) -> dict[int, NumericsError]:

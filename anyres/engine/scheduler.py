@@ -68,6 +68,7 @@ class Job:
     width: int = 1  # answers that will be forked off, itself included
     computed: int = 0  # tokens whose keys and values are in the cache
     said: int = 0  # of the tokens that are not, those which the answer has just got; 0 while a prompt is read
+    guessed: int = 0  # tokens behind the known ones that the next pass tries
     reused: int = 0  # of those, how many were there when the job last started
     table: list[int] = field(default_factory=list)
     named: int = 0  # leading blocks whose names are known to the manager
@@ -144,7 +145,8 @@ class Scheduler:
                 continue
             stopped += self._make_room(job, copies)
             if job not in stopped:
-                answering.append(Span(job, job.computed, job.tokens))
+                self._make_room_to_guess(job)
+                answering.append(Span(job, job.computed, job.tokens + job.guessed))
         reading = [job for job in self.running if not _answers(job)]
         patches, tokens = self.limits.busy_budget if answering else self.limits.budget
         sights = self._look(reading, patches)
@@ -167,6 +169,19 @@ class Scheduler:
         assert job.tokens + count <= job.limit, "longer than was said"
         job.tokens += count
         job.said = count
+
+    def settle(self, job: Job, right: int) -> None:
+        """After a pass with guesses, of which the first `right` were: the others leave the cache."""
+        assert 0 <= right <= job.guessed
+        job.tokens, job.guessed = job.tokens + right, 0
+        self.advance(Span(job, job.computed, job.tokens))
+        needed = self.blocks_for(job.tokens)
+        self.blocks.give_back(job.table[needed:])
+        del job.table[needed:]
+
+    def restart(self, job: Job) -> None:
+        """A running job begins again, from what the cache knows of it."""
+        self._stop(job)
 
     def fork(self, parent: Job, child: Job) -> None:
         """Another answer to a prompt that has just been read: shares all blocks until it writes."""
@@ -259,7 +274,7 @@ class Scheduler:
         self.running.remove(job)
         self._reading = {name: reader for name, reader in self._reading.items() if reader is not job}
         self.blocks.give_back(job.table)
-        job.table, job.computed, job.reused, job.named, job.said = [], 0, 0, 0, 0
+        job.table, job.computed, job.reused, job.named, job.said, job.guessed = [], 0, 0, 0, 0, 0
 
     def _make_room(self, job: Job, copies: list[tuple[int, int]]) -> list[Job]:
         """Places of its own for what the answer has just got; returns the jobs that were stopped for it."""
@@ -278,6 +293,14 @@ class Scheduler:
             else:
                 job.table += self.blocks.take(self.blocks_for(job.tokens) - len(job.table))
         return stopped
+
+    def _make_room_to_guess(self, job: Job) -> None:
+        """Nobody is stopped for a guess: without blocks for it there is none."""
+        missing = self.blocks_for(job.tokens + job.guessed) - len(job.table)
+        if missing > self.blocks.available:
+            job.guessed = 0
+        elif missing > 0:
+            job.table += self.blocks.take(missing)
 
     def _missing(self, job: Job) -> int:
         """Blocks a job has to take before it may write: a copy of one that it shares, and new ones."""

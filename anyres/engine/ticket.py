@@ -8,6 +8,7 @@ from anyres.engine.options import Turn
 from anyres.engine.request import Sequence
 from anyres.engine.runner import Progress
 from anyres.engine.scheduler import Item, Job
+from anyres.engine.speculation import Guesser
 from anyres.model_input import VisualInput
 
 __all__ = ["Event", "Ticket"]
@@ -42,6 +43,7 @@ class Ticket:
     deaf: bool = False  # nobody listens any longer
     told: dict[str, Progress] = field(default_factory=dict)  # the latest of each stage
     cached: set[bytes] = field(default_factory=set)
+    guesser: Guesser | None = None
 
     @property
     def prompt_length(self) -> int:
