@@ -13,7 +13,7 @@ from PIL import Image
 from anyres.errors import MediaError, MissingDependencyError
 from anyres.processing.picture import DECODER_ERRORS, open_picture, upright_rgb
 
-__all__ = ["Clip", "Frame_HWC", "open_animation", "open_container"]
+__all__ = ["Clip", "Frame_HWC", "decoder_versions", "open_animation", "open_container"]
 
 Frame_HWC = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -275,6 +275,15 @@ class _ContainerFrames:
     def _damaged(self, error: Exception) -> MediaError:
         reason = type(error).__name__.removesuffix("Error")
         return MediaError(self._name, f"the clip is cut off, damaged or refers to other files ({reason})", _WHOLE)
+
+
+def decoder_versions() -> list[Any]:
+    """Of PyAV and the libraries in it; [] without PyAV, when only animations can be opened."""
+    try:
+        import av
+    except ImportError:
+        return []
+    return [av.__version__, sorted(av.library_versions.items())]
 
 
 def open_animation(data: bytes, *, name: str, max_pixels: int) -> Clip:

@@ -25,6 +25,7 @@ from anyres.config import ImageProcessorConfig
 from anyres.disk_cache import DiskCache
 from anyres.errors import AnyresError, MediaError
 from anyres.model_input import VisualInput
+from anyres.processing.clip import decoder_versions
 from anyres.processing.image import normalise_table, patchify
 from anyres.processing.media import DEFAULT_LIMITS, MediaLimits, clip_in, open_video_file
 from anyres.processing.video import Taken, check_video_options, grid_of, note_of, take_frames
@@ -228,17 +229,8 @@ def _source_key(file: BinaryIO, part: VideoPart, config: ImageProcessorConfig) -
     file.seek(0)
     content = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
     knobs = {name: value for name, value in vars(part).items() if name != "video"}
-    words = json.dumps([FORMAT, content, knobs, asdict(config), _decoder_versions()], sort_keys=True)
+    words = json.dumps([FORMAT, content, knobs, asdict(config), torch.__version__, decoder_versions()], sort_keys=True)
     return hashlib.sha256(words.encode()).digest()
-
-
-def _decoder_versions() -> list[Any]:
-    """Of what decodes and resizes; without PyAV only animations can be opened."""
-    try:
-        import av
-    except ImportError:
-        return [torch.__version__]
-    return [torch.__version__, av.__version__, sorted(av.library_versions.items())]
 
 
 def _state(file: BinaryIO) -> tuple[int, int] | None:
