@@ -6,10 +6,10 @@ fiftieth of its time on guesses that turn out wrong, and some of what right ones
 repetition is slower by a fiftieth at the most, whatever is guessed.
 """
 
-import statistics
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 __all__ = ["Costs", "Pace", "Situation"]
 
@@ -37,22 +37,22 @@ class Costs:
     def __init__(self, row_step: int = 1) -> None:
         self._steep = STEEP / row_step
         self._samples: dict[int, deque[float]] = {}
+        self._medians: dict[int, float] = {}
         self._sizes: list[int] = []
         self._seconds: list[float] = []  # of these sizes, rising
 
     def note(self, tokens: int, seconds: float) -> None:
         size = _size(tokens)
-        self._samples.setdefault(size, deque(maxlen=SAMPLES)).append(seconds)
-        self._sizes = sorted(self._samples)
-        self._seconds = []
-        for one in self._sizes:
-            median_s = statistics.median(self._samples[one])
-            self._seconds.append(max(median_s, self._seconds[-1] if self._seconds else 0.0))
+        samples = self._samples.setdefault(size, deque(maxlen=SAMPLES))
+        samples.append(seconds)
+        self._medians[size] = sorted(samples)[len(samples) // 2]
+        if len(self._sizes) < len(self._samples):
+            self._sizes = sorted(self._samples)
+        self._seconds = list(accumulate(map(self._medians.__getitem__, self._sizes), max))
 
     def knows(self, tokens: int) -> bool:
         """Whether passes of so many tokens, or of fewer, were measured."""
-        size = _size(tokens)
-        return any(one <= size and len(self._samples[one]) >= FEWEST_SAMPLES for one in self._sizes)
+        return any(len(self._samples[one]) >= FEWEST_SAMPLES for one in self._sizes if one <= tokens)
 
     def reaches(self, tokens: int) -> bool:
         """Costs are foretold up to twice the largest pass that was measured."""
@@ -88,15 +88,6 @@ class Situation:
     answers: int
     tokens: int
     each_s: float = 0.0
-
-    @property
-    def id_s(self) -> float:
-        """What an id costs without guesses: an answer's share of the pass."""
-        return self.costs.of(self.answers) / self.answers
-
-    def extra_s(self, guesses: int) -> float:
-        """What so many guesses more cost."""
-        return self.costs.of(self.tokens + guesses) - self.costs.of(self.tokens) + guesses * self.each_s
 
 
 @dataclass
@@ -136,17 +127,19 @@ class Pace:
 
     def guesses(self, kind: str, most: int, situation: Situation) -> int:
         """How many of `most` are worth their cost: the number that saves most, among those that may be lost."""
-        odds = self._odds.get(kind, _Odds())
+        odds, costs, tokens = self._odds.get(kind, _Odds()), situation.costs, situation.tokens
+        id_s = costs.of(situation.answers) / situation.answers  # what an id costs without guesses
+        before_s, chance = costs.of(tokens), odds.chance
         best, best_s, right = 0, 0.0, 0.0
         for count in range(1, most + 1):
-            right += odds.chance**count
-            extra_s = situation.extra_s(count)
-            if extra_s > self.may_lose_s or not situation.costs.reaches(situation.tokens + count):
+            right += chance**count
+            extra_s = costs.of(tokens + count) - before_s + count * situation.each_s
+            if extra_s > self.may_lose_s or not costs.reaches(tokens + count):
                 break
-            saved_s = right * situation.id_s - extra_s
+            saved_s = right * id_s - extra_s
             if saved_s > best_s:
                 best, best_s = count, saved_s
-            elif count == 1 and odds.little_known and extra_s < situation.id_s:
+            elif count == 1 and odds.little_known and extra_s < id_s:
                 best = count
         return best
 
