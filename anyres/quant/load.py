@@ -68,18 +68,19 @@ def _layers(
     model: Qwen2VL, stored: StoredTensors, reader: _Reader, folder: Path
 ) -> tuple[dict[str, nn.Module], set[str]]:
     """The quantised layers by name, and the names of all tensors that went into them."""
+    places = {
+        name: place
+        for name, place in model.named_modules()
+        if isinstance(place, nn.Linear | nn.Embedding) and f"{name}.{reader.mark}" in stored.names
+    }
+    suffixes = (*reader.suffixes, "bias")
+    taken = {f"{name}.{suffix}" for name in places for suffix in suffixes} & stored.names
+    tensors = stored.get(taken)  # all at once: opening a file reads its whole header
     layers: dict[str, nn.Module] = {}
-    taken: set[str] = set()
-    for name, place in model.named_modules():
-        if not isinstance(place, nn.Linear | nn.Embedding) or f"{name}.{reader.mark}" not in stored.names:
-            continue
-        names = {suffix: f"{name}.{suffix}" for suffix in (*reader.suffixes, "bias")}
-        present = {suffix: full for suffix, full in names.items() if full in stored.names}
-        tensors = stored.get(present.values())
-        parts = {suffix: tensors[full] for suffix, full in present.items()}
+    for name, place in places.items():
+        parts = {suffix: tensors[full] for suffix in suffixes if (full := f"{name}.{suffix}") in taken}
         layers[name] = reader.read(parts, place, f"{folder}: {name}")
         reader.check(name, layers[name], f"{folder}: {name}")
-        taken |= set(present.values())
     return layers, taken
 
 
