@@ -264,7 +264,7 @@ class Clock:
 def test_what_an_answer_carries(engine: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
     timed = LocalChatModel(engine.model, engine.processor, defaults=engine.defaults, clock=lambda: clock.now)
     clock = Clock(timed, monkeypatch)
-    answer = timed.ask(photo(0, 60, 90), "what?", options=dataclasses.replace(SHORT, logprobs=2))
+    answer = timed.ask(photo(0, 60, 90), "what?", options=dataclasses.replace(SHORT, logprobs=2, speculate=False))
     prompt = engine.processor.prepare([Message("user", (ImagePart(photo(0, 60, 90)), TextPart("what?")))])
     assert answer.usage.prompt_tokens == len(prompt.token_ids_T)
     assert (answer.usage.image_tokens, answer.usage.completion_tokens) == (6, 12)
