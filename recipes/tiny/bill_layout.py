@@ -130,9 +130,15 @@ class Block(NamedTuple):
         return self.first + self.second
 
 
-def block_of(rows: list[Row], pen: Pen) -> Block:
+def pen_of(row: Row, style: Style) -> Pen:
+    """What its left text is printed with."""
+    return style.head._replace(size=round(style.pen.size * 1.2), ink=style.theme.accent) if row.big else style.pen
+
+
+def block_of(rows: list[Row], style: Style) -> Block:
     """The block with columns as wide as their longest text."""
-    single = max((pen.width(row.left) * (1.25 if row.big else 1) for row in rows if not row.right), default=0.0)
+    pen = style.pen
+    single = max((pen_of(row, style).width(row.left) for row in rows if not row.right), default=0.0)
     first = max((pen.width(row.left) + 0.8 * pen.size for row in rows if row.right), default=0.0)
     second = max((pen.width(row.right) for row in rows), default=0.0)
     return Block(rows, first, max(second, single - first))
@@ -141,9 +147,7 @@ def block_of(rows: list[Row], pen: Pen) -> Block:
 def print_block(paper: Paper, block: Block, at: tuple[float, float], pitch: float, style: Style) -> None:
     """Prints the block with its upper left corner `at`."""
     for index, row in enumerate(block.rows):
-        pen = style.pen
-        if row.big:
-            pen = style.head._replace(size=round(style.pen.size * 1.2), ink=style.theme.accent)
+        pen = pen_of(row, style)
         baseline = pen.baseline(at[1] + index * pitch, pitch)
         paper.write(row.left, (at[0], baseline), pen)
         if row.right:
@@ -163,9 +167,9 @@ def set_invoice(
     """Head in two blocks, the goods as a table, the sums below it at the right; None where that is too large."""
     grid, pen = invoice_grid(bill), style.pen
     pitch, row = pen.size * 1.35, pen.size + 2 * style.pad_y
-    left, right = (block_of(rows, pen) for rows in side_by_side(rng, bill, difficulty))
+    left, right = (block_of(rows, style) for rows in side_by_side(rng, bill, difficulty))
     sums = block_of(
-        [Row(bill.labels[k], bill.fields[k]) for k in ("subtotal", "tax", "total") if k in bill.fields], pen
+        [Row(bill.labels[k], bill.fields[k]) for k in ("subtotal", "tax", "total") if k in bill.fields], style
     )
     margin = pen.size * float(rng.uniform(0.4, 1.2))
     widths = column_widths(grid, style)
