@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from anyres.chat import (
     Answer,
@@ -28,25 +27,22 @@ from anyres.config import Qwen2VLConfig
 from anyres.disk_cache import DiskCache, open_cache
 from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
 from anyres.engine.core import Engine
-from anyres.engine.detokenizer import Detokenizer
 from anyres.engine.device import choose_device
-from anyres.engine.grammar import GrammarCompiler
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
-from anyres.engine.loops import LoopDetector
 from anyres.engine.options import EngineOptions, EngineStats, Turn
 from anyres.engine.question import question_of
-from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
+from anyres.engine.request import GenerationDefaults
 from anyres.engine.runner import Report, Runner
-from anyres.engine.sampler import Sampler
+from anyres.engine.sequences import SequenceMaker
 from anyres.engine.ticket import Ticket
 from anyres.engine.vision_cache import VisionCache, cache_on, weights_id
-from anyres.errors import ContextLengthError, OptionError
+from anyres.errors import OptionError
 from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
 from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import EncodedImage, ModelInput, VisualInput
-from anyres.processing.processor import Processor, prompt_usage
+from anyres.processing.processor import Processor
 
 __all__ = ["LocalChatModel", "load"]
 
@@ -124,8 +120,7 @@ class LocalChatModel:
             clock=clock,
         )
         self._loop = EngineLoop(core)
-        self._silent_ids = silent_ids(processor.tokenizer)
-        self._banned_V = self._never_drawn()
+        self._sequences = SequenceMaker(model, processor.tokenizer, defaults, capacity=core.capacity)
 
     @property
     def config(self) -> Qwen2VLConfig:
@@ -274,7 +269,9 @@ class LocalChatModel:
         ticket = self._ticket(messages, options, turn)
         seeds = [None if options.seed is None else options.seed + i for i in range(n)]
         prompt = ticket.sequence.prompt
-        ticket.siblings = tuple(Ticket(self._sequence(prompt, replace(options, seed=seed)), turn) for seed in seeds[1:])
+        ticket.siblings = tuple(
+            Ticket(self._sequences.make(prompt, replace(options, seed=seed)), turn) for seed in seeds[1:]
+        )
         return self._answers([ticket], report)
 
     async def achat(
@@ -388,45 +385,9 @@ class LocalChatModel:
         """A request up to where the engine takes it over. A full engine refuses it before pictures are opened."""
         self._loop.refuse_if_full()
         started = self._clock()
-        ticket = Ticket(self._sequence(self._prepared(messages), options), turn)
+        ticket = Ticket(self._sequences.make(self._prepared(messages), options), turn)
         ticket.sequence.spend(prepare_s=self._clock() - started)
         return ticket
-
-    def _sequence(self, prompt: ModelInput, options: GenerationOptions) -> Sequence:
-        tokenizer = self.processor.tokenizer
-        return Sequence(
-            prompt,
-            usage=prompt_usage(prompt, spatial_merge_size=self.config.vision.spatial_merge_size),
-            sampler=Sampler(self.defaults.resolve(options), prompt.token_ids_T, self._banned_V),
-            detokenizer=Detokenizer(tokenizer.token_bytes, silent_ids=self._silent_ids, stop=options.stop),
-            tokenizer=tokenizer,
-            max_tokens=self.defaults.max_tokens(options, self._room(prompt)),
-            eos_token_ids=self.defaults.eos_token_ids,
-            matcher=None if options.constraint is None else self._grammars.matcher(options.constraint),
-            loops=LoopDetector() if options.stop_loops else None,
-            speculate=options.speculate,
-        )
-
-    def _room(self, prompt: ModelInput) -> int:
-        """Tokens an answer may have before positions run out, or the KV cache."""
-        limit, length = self.config.text.max_position_embeddings, len(prompt.token_ids_T)
-        used = length + prompt.rope_delta
-        if used >= limit:
-            raise ContextLengthError("prompt", f"{used} positions", f"below {limit}, to leave room for an answer")
-        places = self._loop.engine.capacity
-        if length >= places:
-            raise ContextLengthError(
-                "prompt", f"{length} tokens", f"below {places}, which the KV cache holds (kv_bytes)"
-            )
-        return min(limit - used, places - length)
-
-    @cached_property
-    def _grammars(self) -> GrammarCompiler:
-        return GrammarCompiler(
-            self.processor.tokenizer,
-            vocab_size=self.config.text.vocab_size,
-            eos_token_ids=self.defaults.eos_token_ids,
-        )
 
     def _answers(self, tickets: Run[Ticket], report: Report | None) -> list[Answer]:
         with closing(listen(self._loop, tickets, report)) as events:
@@ -451,11 +412,3 @@ class LocalChatModel:
                 yield event
         finally:
             await events.aclose()
-
-    def _never_drawn(self) -> Tensor:
-        """Ids with no place in an answer: those without a token, and special tokens other than ends and boxes."""
-        vocab_size = self.config.text.vocab_size
-        banned_V = torch.arange(vocab_size) >= self.processor.tokenizer.vocab_size
-        for token_id in self._silent_ids - self.defaults.eos_token_ids:
-            banned_V[token_id] = True
-        return banned_V.to(self.device)

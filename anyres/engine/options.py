@@ -11,6 +11,7 @@ from anyres.engine.kv_store import block_bytes
 from anyres.engine.scheduler import Limits
 from anyres.engine.speculation import MOST_GUESSES
 from anyres.errors import OptionError
+from anyres.processing.image import check_whole
 
 __all__ = ["EngineOptions", "EngineStats", "Turn"]
 
@@ -40,9 +41,9 @@ class EngineOptions:
     def __post_init__(self) -> None:
         counts = {"kv_bytes": self.kv_bytes, "block_size": self.block_size, "waiting": self.waiting}
         for name, value in {**counts, **vars(self.limits)}.items():
-            _require(name, value, 1)
-        _require("prefix_bytes", self.prefix_bytes, 0)
-        _require("guesses", self.guesses, 0)
+            check_whole(name, value, 1)
+        check_whole("prefix_bytes", self.prefix_bytes, 0)
+        check_whole("guesses", self.guesses, 0)
         if self.kv_dtype is not None and self.kv_dtype not in STORED:
             raise OptionError("kv_dtype", repr(self.kv_dtype), ", ".join(STORED))
 
@@ -75,7 +76,7 @@ class Turn:
     salt: bytes = b""
 
     def __post_init__(self) -> None:
-        _require("priority", self.priority, -MOST_PRIORITY)
+        check_whole("priority", self.priority, -MOST_PRIORITY)
         if self.priority > MOST_PRIORITY:
             raise OptionError("priority", str(self.priority), f"-{MOST_PRIORITY} to {MOST_PRIORITY}")
         if not isinstance(self.timeout_s, (int, float)) or not self.timeout_s > 0:
@@ -96,8 +97,3 @@ class EngineStats(NamedTuple):
     preempted: int = 0
     guesses: int = 0
     right_guesses: int = 0
-
-
-def _require(name: str, value: int | None, least: int) -> None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < least):
-        raise OptionError(name, repr(value), f"a whole number, at least {least}")

@@ -13,6 +13,7 @@ from anyres.errors import OptionError
 from anyres.kernels import cpu, reference
 from anyres.kernels.cpu import Isa
 from anyres.model.layers import packed_attention
+from tests.kernels.everywhere import relative_error, the_same
 
 built = pytest.mark.skipif(cpu.library() is None, reason="the kernels are not built")
 
@@ -26,18 +27,7 @@ def random_heads(tokens: int, heads: int, kv_heads: int, width: int, *, seed: in
 
 def everywhere(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: list[int], *, causal: bool) -> Tensor:
     """The result of all instruction sets and 1 to 3 threads, which is one and the same."""
-    results = [
-        cpu.attention(q_THC, k_TKC, v_TKC, lengths, causal=causal, isa=isa, threads=threads)
-        for isa in cpu.instruction_sets()
-        for threads in (1, 2, 3)
-    ]
-    for result in results:
-        torch.testing.assert_close(result, results[0], rtol=0, atol=0, equal_nan=True)
-    return results[0]
-
-
-def relative_error(seen: Tensor, expected: Tensor) -> float:
-    return ((seen.double() - expected.double()).norm() / expected.double().norm()).item()
+    return the_same(lambda isa, n: cpu.attention(q_THC, k_TKC, v_TKC, lengths, causal=causal, isa=isa, threads=n))
 
 
 @built

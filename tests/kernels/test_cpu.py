@@ -14,6 +14,7 @@ from anyres.errors import OptionError
 from anyres.kernels import cpu, reference
 from anyres.kernels.cpu import Isa
 from anyres.kernels.packed import PackedWeight, from_tensors, pack
+from tests.kernels.everywhere import the_same
 from tests.kernels.weights import random_parts
 
 built = pytest.mark.skipif(cpu.library() is None, reason="the kernels are not built")
@@ -31,15 +32,7 @@ def packed_weight(
 
 def everywhere(x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None = None) -> Tensor:
     """The result of all instruction sets and 1 to 3 threads, which is one and the same."""
-    results = {
-        (isa, threads): cpu.linear(x_TK, packed, bias_N, isa=isa, threads=threads)
-        for isa in cpu.instruction_sets()
-        for threads in (1, 2, 3)
-    }
-    first = next(iter(results.values()))
-    for key, result in results.items():
-        torch.testing.assert_close(result, first, rtol=0, atol=0, equal_nan=True, msg=str(key))
-    return first
+    return the_same(lambda isa, threads: cpu.linear(x_TK, packed, bias_N, isa=isa, threads=threads))
 
 
 @built

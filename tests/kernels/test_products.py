@@ -13,6 +13,7 @@ from anyres.kernels import cpu, reference
 from anyres.kernels.cpu import Before, BeforeKind, Products
 from anyres.kernels.packed import PackedWeight, pack
 from anyres.model.layers import rotate
+from tests.kernels.everywhere import relative_error, the_same
 from tests.kernels.weights import random_parts
 
 built = pytest.mark.skipif(cpu.library() is None, reason="the kernels are not built")
@@ -47,16 +48,7 @@ def prepared(x_TX: Tensor, before: Before | None) -> Tensor:
 
 def everywhere(products: Products, x_TX: Tensor, added_TN: Tensor | None = None) -> Tensor:
     """The result of all instruction sets and 1 to 3 threads, which is one and the same."""
-    results = [
-        products(x_TX, added_TN, isa=isa, threads=threads) for isa in cpu.instruction_sets() for threads in (1, 2, 3)
-    ]
-    for result in results:
-        torch.testing.assert_close(result, results[0], rtol=0, atol=0, equal_nan=True)
-    return results[0]
-
-
-def relative_error(seen: Tensor, expected: Tensor) -> float:
-    return ((seen.double() - expected.double()).norm() / expected.double().norm()).item()
+    return the_same(lambda isa, threads: products(x_TX, added_TN, isa=isa, threads=threads))
 
 
 @built
