@@ -94,7 +94,8 @@ def spread(things: Sequence[Thing], names: Sequence[str], size: tuple[int, int])
 
 
 def _centre(thing: Thing, rows: int, columns: int) -> int:
-    row, column = int(thing.y // CELL), int(thing.x // CELL)
+    """The cell of the centre as painted, which is at whole pixels: two pictures that are alike are told alike."""
+    row, column = round(thing.y) // CELL, round(thing.x) // CELL
     return min(max(row, 0), rows - 1) * columns + min(max(column, 0), columns - 1)
 
 

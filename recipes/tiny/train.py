@@ -315,7 +315,7 @@ def plans() -> list[Plan]:
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
     shapes += [(LINES, (84, 28 * n), 1) for n in (4, 6, 8, 10, 12)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(5)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(7)]
     shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(3)]
     return [_plan(*shape) for shape in shapes]
 
