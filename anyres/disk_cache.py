@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -28,13 +29,14 @@ from anyres.errors import OptionError
 if sys.platform != "win32":  # where an open file cannot be deleted in the first place
     import fcntl
 
-__all__ = ["DEFAULT_BYTES", "CacheStats", "DiskCache", "cache_folder", "open_cache"]
+__all__ = ["DEFAULT_BYTES", "CacheStats", "DiskCache", "Entry", "cache_folder", "open_cache"]
 
 logger = logging.getLogger(__name__)
 
 Buffer = bytes | bytearray | memoryview
 
 DEFAULT_BYTES = 4 * 2**30
+LASTING = ("prefix",)  # kinds that somebody asked to keep: they give way to one another, and to nothing else
 PENDING_BYTES = 2**30  # waiting to be written; what comes on top of that is not kept
 OFF = ("off", "0", "no", "false")
 ON = ("on", "1", "yes", "true")
@@ -114,14 +116,50 @@ class DiskCache:
         self._count(hits=1)
         return value
 
+    def names(self, kind: str) -> list[str]:
+        """File names of a kind's entries, whole or not; in no order."""
+        try:
+            return [name for name in os.listdir(self.folder) if name.endswith(f".{kind}")]  # noqa: PTH208  many
+        except OSError:
+            return []
+
+    def name_of(self, kind: str, key: bytes) -> str:
+        """Of the file that holds this value, if there is one."""
+        return self._path(kind, key).name
+
+    def read(self, name: str, start: int, count: int) -> bytearray | None:
+        """Bytes of the value in a file of `names`, which are not checked: that is for whoever reads a value in parts.
+
+        None where the file is not there, of another version, renamed, cut short, or ends before.
+        """
+        path = self.folder / name
+        try:
+            return _read_part(path, self.max_bytes, start, count)
+        except (OSError, _DamagedError) as error:
+            logger.debug("%s: %s", name, error)
+            return None
+
+    def use(self, name: str) -> None:
+        """What is read in parts was used now."""
+        with suppress(OSError):
+            self._touch(self.folder / name)
+
+    def remove(self, name: str) -> bool:
+        """Deletes one entry; False where that cannot be done, or it is gone."""
+        try:
+            (self.folder / name).unlink()
+        except OSError:
+            return False
+        return True
+
     def put(self, kind: str, key: bytes, value: Sequence[Buffer]) -> bool:
         """Keeps a value, given in pieces, and makes room for it; False where it is not kept. Never raises OSError."""
         pieces = [memoryview(piece).cast("B") for piece in value]
         size = _HEADER.size + sum(map(len, pieces)) + _TRAILER
-        if size > self.max_bytes:
+        if size > self.max_bytes or not self._make_room(size, lasting=kind in LASTING):
             return False
         try:
-            self._write(self._path(kind, key), _identity(kind, key), pieces, size)
+            self._write(self._path(kind, key), _identity(kind, key), pieces)
         except OSError as error:
             self._warn(error)
             self._count(failed=1)
@@ -166,7 +204,7 @@ class DiskCache:
                 str(self.folder), f"cannot be written ({error.strerror})", "a folder of your own"
             ) from None
         self.max_bytes = max_bytes
-        self._make_room(0)
+        self._make_room(0, lasting=True)
 
     def _put_now(self, kind: str, key: bytes, value: Sequence[Buffer], size: int) -> bool:
         try:
@@ -178,8 +216,7 @@ class DiskCache:
     def _path(self, kind: str, key: bytes) -> Path:
         return self.folder / f"{_identity(kind, key).hex()}.{kind}"
 
-    def _write(self, path: Path, identity: bytes, pieces: Sequence[memoryview], size: int) -> None:
-        self._make_room(size)
+    def _write(self, path: Path, identity: bytes, pieces: Sequence[memoryview]) -> None:
         header = _HEADER.pack(_MAGIC, _VERSION, identity, sum(map(len, pieces)))
         for attempt in range(1, _ATTEMPTS + 1):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -197,17 +234,25 @@ class DiskCache:
                 with suppress(OSError):
                     temporary.unlink()
 
-    def _make_room(self, size: int) -> None:
-        """Deletes the longest unused entries, and what writers that died have left."""
+    def _make_room(self, size: int, *, lasting: bool) -> bool:
+        """Deletes the longest unused entries, lasting ones only for lasting ones and last, and what dead writers left.
+
+        Deletes none, and says False, where that is not enough.
+        """
         entries = self.entries()
         self._sweep()
-        total = size + sum(entry.bytes for entry in entries)
-        for entry in entries:
-            if total <= self.max_bytes:
-                return
-            total -= entry.bytes
+        missing = size + sum(entry.bytes for entry in entries) - self.max_bytes
+        passing = [entry for entry in entries if entry.kind not in LASTING]
+        candidates = passing + [entry for entry in entries if lasting and entry.kind in LASTING]
+        if missing > sum(entry.bytes for entry in candidates):
+            return False
+        for entry in candidates:
+            if missing <= 0:
+                break
+            missing -= entry.bytes
             self._delete(entry)
             self._count(evicted=1)
+        return True
 
     def _sweep(self) -> None:
         for path, _ in self._files():
@@ -301,22 +346,57 @@ class _DamagedError(Exception):
 
 
 def _read(path: Path, identity: bytes, max_bytes: int) -> memoryview:
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        status = os.fstat(file.fileno())
-        size = status.st_size
-        if not stat.S_ISREG(status.st_mode) or not _HEADER.size + _TRAILER <= size <= max_bytes:
-            raise _DamagedError("not an entry")
-        whole = memoryview(bytearray(size))
-        filled = 0
-        while filled < size and (count := file.readinto(whole[filled : filled + _PIECE])):
-            filled += count
-    magic, version, named, length = _HEADER.unpack_from(whole)
-    if (magic, version, named, length) != (_MAGIC, _VERSION, identity, size - _HEADER.size - _TRAILER):
-        raise _DamagedError("of another version, cut short or renamed")
-    if filled < size or hashlib.sha256(whole[:-_TRAILER]).digest() != whole[-_TRAILER:]:
+    with _opened(path) as file:
+        size = _size_of(file, max_bytes)
+        whole = _filled(file, size)
+    _check_header(whole, identity, size)
+    if hashlib.sha256(whole[:-_TRAILER]).digest() != whole[-_TRAILER:]:
         raise _DamagedError("its checksum is another one")
     return whole[_HEADER.size : -_TRAILER]
+
+
+def _read_part(path: Path, max_bytes: int, start: int, count: int) -> bytearray:
+    with _opened(path) as file:
+        size = _size_of(file, max_bytes)
+        _check_header(_filled(file, _HEADER.size), _identity_in(path), size)
+        if start < 0 or count < 0 or start + count > size - _HEADER.size - _TRAILER:
+            raise _DamagedError("it ends before")
+        file.seek(_HEADER.size + start)
+        part = _filled(file, count)
+        return part.obj  # type: ignore[return-value]
+
+
+def _opened(path: Path) -> FileIO:
+    return FileIO(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)))
+
+
+def _size_of(file: FileIO, max_bytes: int) -> int:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode) or not _HEADER.size + _TRAILER <= status.st_size <= max_bytes:
+        raise _DamagedError("not an entry")
+    return status.st_size
+
+
+def _filled(file: FileIO, count: int) -> memoryview:
+    """So many bytes, in memory of their own."""
+    whole, filled = memoryview(bytearray(count)), 0
+    while filled < count and (more := file.readinto(whole[filled : filled + _PIECE])):
+        filled += more
+    if filled < count:
+        raise _DamagedError("cut short")
+    return whole
+
+
+def _check_header(whole: memoryview, identity: bytes, size: int) -> None:
+    if _HEADER.unpack_from(whole) != (_MAGIC, _VERSION, identity, size - _HEADER.size - _TRAILER):
+        raise _DamagedError("of another version, cut short or renamed")
+
+
+def _identity_in(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(path.stem)
+    except ValueError:
+        raise _DamagedError("renamed") from None
 
 
 def _write_file(path: Path, header: bytes, pieces: Sequence[memoryview]) -> None:

@@ -191,6 +191,77 @@ def test_times_set_by_hand(tmp_path: Path, seconds: int) -> None:
     assert [entry.path.name for entry in cache.entries()] == [cache._path("test", name).name for name in (b"b", b"c")]
 
 
+def test_what_was_asked_to_be_kept_gives_way_only_to_its_like(tmp_path: Path) -> None:
+    """Pins stay while pictures come and go; what finds no room beside them is not kept."""
+    cache = DiskCache(tmp_path, max_bytes=3 * (OVERHEAD + 100))
+    assert cache.put("prefix", b"a", [bytes(100)])
+    for name in "bcd":
+        keep(cache, name, bytes(100))
+    assert [cache.get("test", name) is not None for name in (b"b", b"c", b"d")] == [False, True, True]
+    assert cache.put("prefix", b"e", [bytes(100)])
+    assert cache.put("prefix", b"f", [bytes(100)])
+    assert {entry.kind for entry in cache.entries()} == {"prefix"}
+    assert not cache.put("test", b"b", [bytes(100)])
+    assert len(cache.names("prefix")) == 3
+    assert cache.put("prefix", b"g", [bytes(100)])
+    assert cache.get("prefix", b"a") is None
+    cache.set_limit(OVERHEAD + 100)
+    assert cache.names("prefix") == [cache.name_of("prefix", b"g")]
+
+
+def test_a_lowered_limit_takes_others_before_pins(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    cache.put("prefix", b"a", [bytes(100)])
+    keep(cache, "b", bytes(100))
+    cache.set_limit(OVERHEAD + 100)
+    assert [entry.kind for entry in cache.entries()] == ["prefix"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=40), st.integers(-3, 45), st.integers(-3, 45))
+def test_a_value_in_parts(tmp_path_factory: pytest.TempPathFactory, value: bytes, start: int, count: int) -> None:
+    cache = DiskCache(tmp_path_factory.mktemp("parts"))
+    name = keep(cache, "a", value).name
+    assert name == cache.name_of("test", b"a")
+    inside = start >= 0 and count >= 0 and start + count <= len(value)
+    assert cache.read(name, start, count) == (value[start : start + count] if inside else None)
+
+
+def test_parts_are_read_only_of_what_is_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of this version, under its own name, as long as it says; a part's own bytes are the reader's to check."""
+    cache = DiskCache(tmp_path)
+    path = keep(cache, "a", b"value")
+    whole = path.read_bytes()
+    for place in range(OVERHEAD - 32 - 12):  # the last 12 bytes of a header say nothing
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert cache.read(path.name, 0, 5) is None
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        assert cache.read(path.name, 0, 5) is None
+    path.write_bytes(whole)
+    assert cache.read(path.name, 0, 5) == b"value"
+    assert cache.read("x.test", 0, 5) is None
+    (tmp_path / "x.test").write_bytes(whole)
+    assert cache.read("x.test", 0, 5) is None
+    path.replace(other := tmp_path / cache.name_of("test", b"b"))
+    assert cache.read(other.name, 0, 5) is None
+    monkeypatch.setattr(disk_cache, "_VERSION", 2)
+    assert cache.read(path.name, 0, 5) is None
+
+
+def test_what_is_read_in_parts_is_used_and_removed_by_name(tmp_path: Path) -> None:
+    cache = DiskCache(tmp_path)
+    one, other = keep(cache, "a"), keep(cache, "b")
+    assert sorted(cache.names("test")) == sorted([one.name, other.name])
+    cache.use(one.name)
+    cache.use("not there")
+    assert [entry.path for entry in cache.entries()] == [other, one]
+    assert cache.remove(one.name)
+    assert not cache.remove(one.name)
+    assert cache.names("test") == [other.name]
+    assert DiskCache(tmp_path / "none").names("test") == []
+
+
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")

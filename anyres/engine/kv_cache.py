@@ -1,6 +1,6 @@
 """Keys and values of the tokens so far, in blocks; who holds which block is not decided here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -134,6 +134,15 @@ class KVCache:
     def wipe(self, blocks: Sequence[int]) -> None:
         """Zeros in place of values that went wrong: they would spoil whoever gets the block next."""
         self.store.wipe(torch.tensor(blocks, device=self._device))
+
+    def export(self, blocks: Sequence[int]) -> dict[str, Tensor]:
+        """A copy of what full blocks hold, for `restore` in any cache of the same kind."""
+        return self.store.export(torch.tensor(blocks, device=self._device))
+
+    def restore(self, blocks: Sequence[int], kept: Mapping[str, Tensor]) -> None:
+        """Fills blocks with what `export` gave for as many, bit for bit."""
+        self._reserve(1 + max(blocks))
+        self.store.restore(torch.tensor(blocks, device=self._device), kept)
 
     def _group_of(self, start: int, count: int) -> _Group:
         if self._paged_attention is not None:

@@ -1,8 +1,9 @@
 """Where keys and values lie: one pool of blocks a layer, as numbers of the model's kind or rounded to 8 bits.
 
-S counts the places of a block, N blocks of the pool, B tables side by side.
+S counts the places of a block, N blocks of the pool, B tables side by side, Z layers.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 import torch
@@ -50,6 +51,12 @@ class Store(Protocol):
     def wipe(self, blocks: Tensor) -> None:
         """Zeros: a place that is masked out counts 0 times its value, and 0 times a NaN is NaN."""
 
+    def export(self, blocks: Tensor) -> dict[str, Tensor]:
+        """A copy of what these blocks hold in all layers, on the CPU; blocks are the second axis."""
+
+    def restore(self, blocks: Tensor, kept: Mapping[str, Tensor]) -> None:
+        """Puts back what `export` of such a store gave, bit for bit, into as many blocks."""
+
 
 class DenseStore:
     """In `dtype`, which may be narrower than the model's."""
@@ -92,6 +99,13 @@ class DenseStore:
     def wipe(self, blocks: Tensor) -> None:
         for pool in (*self.keys_NKSC, *self.values_NKSC):
             pool[blocks] = 0
+
+    def export(self, blocks: Tensor) -> dict[str, Tensor]:
+        return {"keys_ZNKSC": _taken(self.keys_NKSC, blocks), "values_ZNKSC": _taken(self.values_NKSC, blocks)}
+
+    def restore(self, blocks: Tensor, kept: Mapping[str, Tensor]) -> None:
+        _put_back(self.keys_NKSC, blocks, kept["keys_ZNKSC"])
+        _put_back(self.values_NKSC, blocks, kept["values_ZNKSC"])
 
 
 class Int8Store:
@@ -142,6 +156,17 @@ class Int8Store:
         for pool in (*self.key_scales_NKS, *self.value_scales_NKS):
             pool[blocks] = 0
 
+    def export(self, blocks: Tensor) -> dict[str, Tensor]:
+        return self.codes.export(blocks) | {
+            "key_scales_ZNKS": _taken(self.key_scales_NKS, blocks),
+            "value_scales_ZNKS": _taken(self.value_scales_NKS, blocks),
+        }
+
+    def restore(self, blocks: Tensor, kept: Mapping[str, Tensor]) -> None:
+        self.codes.restore(blocks, kept)
+        _put_back(self.key_scales_NKS, blocks, kept["key_scales_ZNKS"])
+        _put_back(self.value_scales_NKS, blocks, kept["value_scales_ZNKS"])
+
 
 def block_bytes(config: TextConfig, block_size: int, dtype: torch.dtype) -> int:
     """Bytes of one block in all layers.
@@ -165,6 +190,15 @@ def _grow(pools: list[Tensor], blocks: int) -> None:
 def _side_by_side(pool_NKSC: Tensor, heads_BKN: Tensor) -> Tensor:
     """The blocks of each head one behind the other, in one copy."""
     return pool_NKSC.flatten(0, 1)[heads_BKN].flatten(2, 3)
+
+
+def _taken(pools: list[Tensor], blocks: Tensor) -> Tensor:
+    return torch.stack([pool[blocks].cpu() for pool in pools])
+
+
+def _put_back(pools: list[Tensor], blocks: Tensor, kept: Tensor) -> None:
+    for pool, values in zip(pools, kept, strict=True):
+        pool[blocks] = values.to(pool.device)
 
 
 def _rounded(x_TKC: Tensor) -> tuple[Tensor, Tensor]:
