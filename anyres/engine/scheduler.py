@@ -4,7 +4,8 @@ Every step the running jobs that are answering get their next token; prompts are
 rank, as far as a budget of tokens goes, and pictures are encoded as far as a budget of patches goes. A piece may end
 anywhere, also among the visual tokens of a picture, because those are causal in the decoder; but none of them is read
 before the encoder has seen the whole item. Prompts share the blocks of a common beginning, and of two that arrive
-together the second waits for the first to have read it.
+together the second waits for the first to have read it. What a pin holds of a prompt is loaded, not read; and a clip
+whose frames are still being decoded keeps nobody else waiting.
 
 Blocks for a whole prompt are taken when it starts. An answer that finds no block left stops the worst ranked running
 job, which starts again later from what the cache still knows of it; so the best ranked one always gets on, and every
@@ -70,6 +71,7 @@ class Job:
     said: int = 0  # of the tokens that are not, those which the answer has just got; 0 while a prompt is read
     guessed: int = 0  # tokens behind the known ones that the next pass tries
     reused: int = 0  # of those, how many were there when the job last started
+    loadable: int = 0  # leading tokens whose keys and values a pin has; whole blocks, and never the last token
     table: list[int] = field(default_factory=list)
     named: int = 0  # leading blocks whose names are known to the manager
     rank: tuple[int, int] = (0, 0)
@@ -93,18 +95,21 @@ class Sight(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """One step: copies of blocks (from, to) first, then sights, then spans. `stopped` jobs lost their blocks."""
+    """One step: copies of blocks (from, to) first, then loads, sights, spans. `stopped` jobs lost their blocks."""
 
     copies: tuple[tuple[int, int], ...] = ()
+    loads: tuple[Span, ...] = ()
     sights: tuple[Sight, ...] = ()
     spans: tuple[Span, ...] = ()
     stopped: tuple[Job, ...] = ()
 
 
 class Scheduler:
-    """Jobs that wait and jobs that run. `plan` -> run -> `advance` every span, then `extend` or `drop` each job.
+    """Jobs that wait and jobs that run. `plan` -> run -> `advance` loads and spans, then `extend` or `drop` each job.
 
     `is_seen(key)` is asked once before an item is encoded: True where its visual tokens are at hand already.
+    `parts_ready(job, item)` is how many leading parts can be encoded without a wait for their frames. A load ends where
+    the next `load_blocks` of a pin begin. Where a pin turns out to be damaged, `loadable` is to be taken back.
     """
 
     def __init__(
@@ -114,6 +119,8 @@ class Scheduler:
         block_size: int = 16,
         limits: Limits | None = None,
         is_seen: Callable[[bytes], bool] | None = None,
+        parts_ready: Callable[[Job, Item], int] | None = None,
+        load_blocks: int = 64,
     ) -> None:
         self.blocks = blocks
         self.block_size = block_size
@@ -121,6 +128,8 @@ class Scheduler:
         self.waiting: list[Job] = []  # both by rank
         self.running: list[Job] = []
         self._is_seen = is_seen or _never
+        self._parts_ready = parts_ready or _all_parts
+        self._load_blocks = load_blocks
         self._parts: dict[bytes, int] = {}  # of items under way or done, how many parts are encoded
         self._reading: dict[bytes, Job] = {}  # blocks that running jobs are about to fill, by name
         self._arrived = 0
@@ -149,8 +158,11 @@ class Scheduler:
                 answering.append(Span(job, job.computed, job.tokens + job.guessed))
         reading = [job for job in self.running if not _answers(job)]
         patches, tokens = self.limits.busy_budget if answering else self.limits.budget
-        sights = self._look(reading, patches)
-        return Plan(tuple(copies), tuple(sights), (*answering, *self._read(reading, tokens)), tuple(stopped))
+        sights, waits = self._look(reading, patches)
+        loads, spans = self._load(reading), [*answering, *self._read(reading, tokens)]
+        if waits and not (sights or loads or spans):  # nobody could go on meanwhile
+            sights.append(self._see(*waits[0], 1))
+        return Plan(tuple(copies), tuple(loads), tuple(sights), tuple(spans), tuple(stopped))
 
     def advance(self, span: Span) -> None:
         """The tokens of the span are in the cache; blocks that became full may be used by others."""
@@ -308,34 +320,56 @@ class Scheduler:
         shared = at < len(job.table) and self.blocks.is_shared(job.table[at])
         return shared + self.blocks_for(job.tokens) - len(job.table)
 
-    def _look(self, reading: Sequence[Job], patches: int) -> list[Sight]:
-        """Parts of items to encode now: as many as the budget holds, and at least one."""
+    def _look(self, reading: Sequence[Job], patches: int) -> tuple[list[Sight], list[tuple[Job, Item]]]:
+        """Parts of items to encode now, as many as the budget holds and at least one; and items that wait for frames."""
         left = patches
         sights: list[Sight] = []
-        for job, item in [(one, item) for one in reading for item in _ahead(one)]:
+        waits: list[tuple[Job, Item]] = []
+        for job, item in _unread_items(reading):
             done = self._progress(item)
             if done == item.parts:
                 continue
             if sights and left < item.patches:
                 break
-            stop = min(item.parts, done + max(1, left // item.patches))
-            sights.append(Sight(job, item, done, stop))
-            left -= (stop - done) * item.patches
-            self._parts[item.key] = stop
-            if stop < item.parts:
+            count = min(item.parts - done, max(1, left // item.patches))
+            ready = min(count, self._parts_ready(job, item) - done)
+            if ready > 0:
+                sights.append(self._see(job, item, ready))
+                left -= ready * item.patches
+            if ready < count:
+                waits.append((job, item))
+            elif done + count < item.parts:
                 break
-        return sights
+        return sights, waits
+
+    def _see(self, job: Job, item: Item, count: int) -> Sight:
+        """The next parts of an item."""
+        done = self._parts[item.key]
+        self._parts[item.key] = done + count
+        return Sight(job, item, done, done + count)
 
     def _progress(self, item: Item) -> int:
         if item.key not in self._parts:
             self._parts[item.key] = item.parts if item.parts and self._is_seen(item.key) else 0
         return self._parts[item.key]
 
+    def _load(self, reading: Sequence[Job]) -> list[Span]:
+        """What pins have of prompts, for each up to the next multiple of `load_blocks`, until there are so many."""
+        left, size = self._load_blocks, self.block_size
+        loads: list[Span] = []
+        for job in [one for one in reading if one.computed < one.loadable]:
+            at = job.computed // size
+            stop = min(job.loadable // size, (at // self._load_blocks + 1) * self._load_blocks)
+            if left > 0:
+                loads.append(Span(job, job.computed, stop * size))
+                left -= stop - at
+        return loads
+
     def _read(self, reading: Sequence[Job], tokens: int) -> list[Span]:
         """Pieces of prompts, up to the first item that is not encoded when this step's sights are."""
         left = tokens
         spans: list[Span] = []
-        for job in reading:
+        for job in [one for one in reading if one.computed >= one.loadable]:
             unseen = (item.start for item in _ahead(job) if self._parts.get(item.key, 0) < item.parts)
             stop = min(job.tokens, job.computed + left, next(unseen, job.tokens))
             if stop > job.computed:
@@ -349,6 +383,11 @@ def _never(key: bytes) -> bool:
     return False
 
 
+def _all_parts(job: Job, item: Item) -> int:
+    del job
+    return item.parts
+
+
 def _rank(job: Job) -> tuple[int, int]:
     return job.rank
 
@@ -358,5 +397,14 @@ def _answers(job: Job) -> bool:
 
 
 def _ahead(job: Job) -> list[Item]:
-    """Items whose visual tokens are not all read."""
-    return [item for item in job.items if item.stop > job.computed]
+    """Items whose visual tokens are not all read, or loaded."""
+    return [item for item in job.items if item.stop > max(job.computed, job.loadable)]
+
+
+def _unread_items(jobs: Sequence[Job]) -> list[tuple[Job, Item]]:
+    """Each once, with the first job that needs it."""
+    found: dict[bytes, tuple[Job, Item]] = {}
+    for job in jobs:
+        for item in _ahead(job):
+            found.setdefault(item.key, (job, item))
+    return list(found.values())

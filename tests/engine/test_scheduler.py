@@ -1,6 +1,7 @@
 """Schedules at random over a cache that is made of lists: whatever happens, every answer sees its own prompt."""
 
 import hashlib
+import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anyres.engine.blocks import BlockManager
-from anyres.engine.scheduler import PRIORITY_STEP, Item, Job, Limits, Plan, Scheduler
+from anyres.engine.scheduler import PRIORITY_STEP, Item, Job, Limits, Plan, Scheduler, Span
 
 SIZE = 4  # tokens a block
 
@@ -26,6 +27,7 @@ class Asked:
     width: int = 1
     stride: int = 1  # tokens the answer gets at a time, as from a grammar that leaves no choice
     said: int = 0  # tokens of the answer that were made
+    pinned: int = 0  # leading blocks that are on disk
     job: Job = field(init=False)
 
     def __post_init__(self) -> None:
@@ -33,6 +35,7 @@ class Asked:
         self.whole = self.ids + self.answer
         limit = len(self.whole)
         self.job = Job(self.prompt, limit, self.name_of, self.items, self.priority, self.width)
+        self.job.loadable = SIZE * min(self.pinned, (self.prompt - 1) // SIZE)
 
     def name_of(self, i: int) -> bytes:
         assert (i + 1) * SIZE <= self.prompt + self.said, "only known tokens are named"
@@ -40,19 +43,46 @@ class Asked:
 
 
 class Simulation:
-    """Runs plans on a cache of lists and holds every promise of the scheduler against it."""
+    """Runs plans on a cache of lists and holds every promise of the scheduler against it.
 
-    def __init__(self, blocks: int, limits: Limits | None = None, idle: int | None = None) -> None:
+    With a `seed` frames of clips come at random, and a load in five finds the rest of its pin damaged.
+    """
+
+    def __init__(
+        self,
+        blocks: int,
+        limits: Limits | None = None,
+        idle: int | None = None,
+        *,
+        load_blocks: int = 64,
+        seed: int | None = None,
+    ) -> None:
+        self.rng = None if seed is None else random.Random(seed)
+        self.load_blocks = load_blocks
+        self.ready: Counter[bytes] = Counter()
         self.manager = BlockManager(blocks, idle=idle)
         self.seen_before: set[bytes] = set()
         self.scheduler = Scheduler(
-            self.manager, block_size=SIZE, limits=limits, is_seen=lambda key: key in self.seen_before
+            self.manager,
+            block_size=SIZE,
+            limits=limits,
+            is_seen=lambda key: key in self.seen_before,
+            parts_ready=self.parts_ready,
+            load_blocks=load_blocks,
         )
         self.cache: dict[int, list[int | None]] = {}
         self.encoded: Counter[bytes] = Counter()
         self.live: dict[Job, Asked] = {}
         self.ended: list[Asked] = []
         self.tokens_run = 0
+        self.tokens_loaded = 0
+
+    def parts_ready(self, job: Job, item: Item) -> int:
+        assert item in job.items
+        if self.rng is None:
+            return item.parts
+        self.ready[item.key] = min(item.parts, self.ready[item.key] + self.rng.randrange(2))
+        return self.ready[item.key]
 
     def add(self, asked: Asked) -> Asked:
         self.scheduler.add(asked.job)
@@ -64,7 +94,13 @@ class Simulation:
         self.check_budgets(plan)
         for source, target in plan.copies:
             self.cache[target] = list(self.cache[source])
+        for load in plan.loads:
+            self.load(self.live[load.job], load.start, load.stop)
         for sight in plan.sights:
+            alone = len(plan.sights) == 1 and sight.stop - sight.start == 1 and not plan.spans and not plan.loads
+            assert self.rng is None or alone or sight.stop <= self.ready[sight.item.key], (
+                "a wait while others could run"
+            )
             assert sight.start == self.encoded[sight.item.key], "parts come in order and once"
             self.encoded[sight.item.key] = sight.stop
         for span in plan.spans:
@@ -85,6 +121,19 @@ class Simulation:
             block = asked.job.table[place // SIZE]
             assert not self.manager.is_shared(block), "nobody writes where another reads"
             self.cache.setdefault(block, [None] * SIZE)[place % SIZE] = asked.whole[place]
+
+    def load(self, asked: Asked, start: int, stop: int) -> None:
+        """A run of whole blocks out of one piece of a pin, or nothing."""
+        job, step = asked.job, SIZE * self.load_blocks
+        assert start == job.computed < stop <= job.loadable < asked.prompt
+        assert start % SIZE == stop % SIZE == 0
+        assert start // step == (stop - 1) // step
+        if self.rng is not None and self.rng.randrange(5) == 0:
+            job.loadable = job.computed
+            return
+        self.write(asked, start, stop)
+        self.scheduler.advance(Span(job, start, stop))
+        self.tokens_loaded += stop - start
 
     def check_seen(self, asked: Asked, start: int, stop: int) -> None:
         """The pass has read the right tokens, and none of an item before the whole of it was encoded."""
@@ -122,7 +171,9 @@ class Simulation:
 
     def check_budgets(self, plan: Plan) -> None:
         limits = self.scheduler.limits
-        assert plan.spans or plan.sights or not self.live, "something gets on in every step"
+        assert plan.spans or plan.sights or plan.loads or not self.live, "something gets on in every step"
+        assert sum(load.stop - load.start for load in plan.loads) < 2 * SIZE * self.load_blocks
+        assert not {load.job for load in plan.loads} & {span.job for span in plan.spans}
         assert len({span.job for span in plan.spans}) == len(plan.spans)
         assert sum(span.stop - span.start for span in plan.spans if not span.job.said) <= limits.step_tokens
         patches = sum((sight.stop - sight.start) * sight.item.patches for sight in plan.sights)
@@ -168,7 +219,8 @@ def requests(draw: st.DrawFn) -> Asked:
     ids += draw(st.lists(st.integers(0, 1), min_size=1, max_size=14))
     answer = draw(st.lists(st.integers(0, 1), min_size=1, max_size=12))
     width, stride = draw(st.sampled_from([1, 1, 1, 3])), draw(st.sampled_from([1, 1, 2, 9]))
-    return Asked(ids, answer, tuple(items), draw(st.integers(-1, 1)), width, stride)
+    pinned = draw(st.sampled_from([0, 0, 1, 3, 99]))
+    return Asked(ids, answer, tuple(items), draw(st.integers(-1, 1)), width, stride, pinned=pinned)
 
 
 @settings(max_examples=80, deadline=None)
@@ -184,10 +236,17 @@ def requests(draw: st.DrawFn) -> Asked:
         busy_step_tokens=st.integers(1, 1),
         busy_step_patches=st.integers(1, 1),
     ),
+    load_blocks=st.integers(1, 4),
+    seed=st.none() | st.integers(0, 99),
 )
-def test_random_schedules(data: st.DataObject, blocks: int, idle: int | None, limits: Limits) -> None:
-    """Requests arrive and are given up at any time: no block is lost or written by two, every other one ends."""
-    simulation = Simulation(blocks, limits, idle)
+def test_random_schedules(
+    data: st.DataObject, blocks: int, idle: int | None, limits: Limits, load_blocks: int, seed: int | None
+) -> None:
+    """Requests arrive and are given up at any time: no block is lost or written by two, every other one ends.
+
+    Some have pins, some of which are damaged, and some wait for frames.
+    """
+    simulation = Simulation(blocks, limits, idle, load_blocks=load_blocks, seed=seed)
     coming = data.draw(st.lists(requests(), min_size=1, max_size=8))
     wanted = sum(one.width for one in coming)
     given_up = 0
@@ -282,6 +341,73 @@ def test_pictures_of_several_requests_are_encoded_together_and_once() -> None:
     assert [(sight.item.key, sight.start, sight.stop) for sight in sights] == [(b"a", 0, 2), (b"b", 0, 2)]
     assert [sight.item.key for sight in simulation.step().sights] == [b"c"]
     simulation.run()
+
+
+def test_what_a_pin_has_is_loaded_in_pieces_and_not_read() -> None:
+    """Nor is a picture in it encoded; one that reaches beyond it is."""
+    simulation = Simulation(40, Limits(step_tokens=3), load_blocks=2)
+    asked = Asked([*range(2), *[-1] * 9, *range(9), *[-2] * 4, 7], [1], pinned=5)
+    asked.items = asked.job.items = (Item(b"in", 2, 11, 1, 8), Item(b"beyond", 20, 24, 1, 8))
+    simulation.add(asked)
+    plans = [simulation.step() for _ in range(5)]
+    assert [[(load.start, load.stop) for load in plan.loads] for plan in plans] == [
+        [(0, 8)],
+        [(8, 16)],
+        [(16, 20)],
+        [],
+        [],
+    ]
+    assert [[sight.item.key for sight in plan.sights] for plan in plans] == [[b"beyond"], [], [], [], []]
+    assert [[(span.start, span.stop) for span in plan.spans] for plan in plans] == [[], [], [], [(20, 23)], [(23, 25)]]
+    assert simulation.ended == [asked]
+    assert (simulation.tokens_loaded, simulation.tokens_run) == (20, 5)
+
+
+def test_what_is_in_the_cache_is_not_loaded() -> None:
+    simulation = Simulation(40)
+    simulation.add(text(10))
+    simulation.run()
+    first, second = (Asked([*range(20)], [1], pinned=4) for _ in range(2))
+    simulation.add(first)
+    simulation.add(second)
+    assert [(load.job, load.start, load.stop) for load in simulation.step().loads] == [(first.job, 8, 16)]
+    simulation.run()
+    assert simulation.ended[1:] == [first, second]
+    assert simulation.tokens_loaded == 8, "of two that arrive together one loads"
+
+
+def test_a_damaged_pin_is_read_like_any_prompt() -> None:
+    simulation = Simulation(40, seed=0)
+    asked = simulation.add(Asked([1, *[-1] * 9, *range(9)], [1, 2], (Item(b"in", 1, 10, 2, 8),), pinned=4))
+    simulation.rng.randrange = lambda stop: 0 if stop == 5 else 1
+    simulation.run()
+    assert simulation.ended == [asked]
+    assert (simulation.tokens_loaded, simulation.tokens_run) == (0, 19 + 1)
+
+
+def test_nobody_waits_for_frames_of_another() -> None:
+    """An answer goes on, a later picture is encoded, and the clip takes the parts that are there."""
+    simulation = Simulation(60, seed=0)
+    come: list[int] = []
+    simulation.rng.randrange = lambda stop: come.pop(0) if come else 0
+    simulation.add(text(5, 4))
+    simulation.step()
+    clip, picture = pictured(3, 8, 2, b"clip", parts=4), pictured(3, 6, 2, b"picture")
+    clip.ids[0] = clip.whole[0] = 77
+    simulation.add(clip)
+    simulation.add(picture)
+    come += [0, 1]
+    plan = simulation.step()
+    assert [(sight.item.key, sight.start, sight.stop) for sight in plan.sights] == [(b"picture", 0, 1)]
+    assert {span.job for span in plan.spans} >= {picture.job}
+    come += [1]
+    assert [(sight.item.key, sight.start, sight.stop) for sight in simulation.step().sights] == [(b"clip", 0, 1)]
+    while len(simulation.live) > 1:
+        assert not simulation.step().sights
+    alone = simulation.step()
+    assert [(sight.start, sight.stop) for sight in alone.sights] == [(1, 2)], "then it waits, for one frame pair"
+    simulation.run()
+    assert clip in simulation.ended
 
 
 def test_a_large_picture_waits_for_no_budget() -> None:
