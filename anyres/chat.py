@@ -192,10 +192,11 @@ class TokenLogprob:
 
 @dataclass(frozen=True)
 class Piece:
-    """Some more text of an answer under way: always whole characters."""
+    """Some more text of an answer under way: always whole characters. `tokens` the answer has so far; 0: not told."""
 
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
+    tokens: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
         return self.text

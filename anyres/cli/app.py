@@ -25,6 +25,7 @@ from anyres.cli.inspect import inspect
 from anyres.cli.models import models
 from anyres.cli.pull import pull
 from anyres.cli.quantize import quantize
+from anyres.cli.serve import serve
 from anyres.cli.terminal import complain, drop_stdout, write, write_line
 from anyres.cli.train import train
 from anyres.cli.verify import verify
@@ -111,7 +112,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models, card, cache, quantize, train):
+for command in (find, inspect, verify, pull, models, card, cache, quantize, train, serve):
     app.command()(command)
 
 

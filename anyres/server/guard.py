@@ -1,0 +1,357 @@
+"""What stands before every route: who asks, from where, and how much; pure ASGI, nothing of a body is kept here.
+
+A request that is refused, too large, too slow or left by its client is ended here, whatever its route is doing.
+"""
+
+import asyncio
+import hmac
+import ipaddress
+import json
+import logging
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from anyres.server.errors import ApiError, api_error
+from anyres.server.service import Service
+from anyres.server.settings import ServerSettings
+
+__all__ = ["Guard", "host_name", "is_allowed_host"]
+
+logger = logging.getLogger("anyres.server")
+
+LOCAL_ENDINGS = (".localhost", ".local", ".internal")
+UPLOADS = "/v1/files"
+PLACES = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/api/chat", "/api/generate")
+"""Where a full line refuses a request before its body is read."""
+
+Headers = dict[bytes, list[bytes]]
+
+
+class Guard:
+    """ASGI middleware around all routes of a service."""
+
+    def __init__(self, app: ASGIApp, service: Service, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._app = app
+        self._service = service
+        self._clock = clock
+        self._keys = [_digest(key.encode()) for key in service.settings.api_keys]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            await _Exchange(self._app, self._service, self._keys, self._clock, scope, receive, send).run()
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        service: Service,
+        keys: Sequence[bytes],
+        clock: Callable[[], float],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._app = app
+        self._service = service
+        self._settings = service.settings
+        self._keys = keys
+        self._clock = clock
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._id = f"req_{secrets.token_hex(12)}"
+        self._status = 0
+        self._ended = False
+        self._sent_bytes = 0
+        self._body_bytes = 0
+        self._body_read = asyncio.Event()
+        self._stopped: asyncio.Future[ApiError | None] = asyncio.get_running_loop().create_future()
+        self._headers = _headers(scope)
+        self._origin: str | None = None
+
+    async def run(self) -> None:
+        started = self._clock()
+        try:
+            self._check()
+            await self._serve()
+        except Exception as error:  # noqa: BLE001  the outermost handler: one request fails, never the server
+            await self._refuse(error)
+        finally:
+            self._log(self._clock() - started)
+
+    def _check(self) -> None:
+        """Raises ApiError, cheapest question first."""
+        settings, scope = self._settings, self._scope
+        _check_sizes(settings, scope, self._headers)
+        _check_host(settings, self._headers)
+        self._origin = _checked_origin(settings, self._headers)
+        scope.setdefault("state", {})
+        scope["state"] |= {"request_id": self._id, "owner": ""}
+        if _is_preflight(scope["method"], self._headers):
+            return
+        if scope["path"] not in settings.public and not is_page(settings, scope):
+            scope["state"]["owner"] = _owner(self._keys, self._headers)
+        if self._service.draining and scope["path"] not in (*settings.public, "/metrics"):
+            raise ApiError(503, "server: going down; allowed: requests to another one", code="draining")
+        _check_content_type(scope, self._headers)
+        if scope["method"] == "POST" and scope["path"] in PLACES:
+            self._service.gate.refuse_if_full()
+
+    async def _serve(self) -> None:
+        if _is_preflight(self._scope["method"], self._headers):
+            await self._preflight()
+            return
+        work = asyncio.create_task(self._work())
+        watch = asyncio.create_task(self._watch())
+        try:
+            waited: set[asyncio.Future[Any]] = {work, self._stopped}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            watch.cancel()
+            if not work.done():
+                work.cancel()
+            await asyncio.gather(work, watch, return_exceptions=True)
+        if self._stopped.done():
+            if (error := self._stopped.result()) is not None:
+                await self._refuse(error)
+        elif not work.cancelled():
+            work.result()
+
+    async def _work(self) -> None:
+        await self._app(self._scope, self._give, self._take)
+
+    async def _watch(self) -> None:
+        """Waits until the body is there, and then for the client to leave."""
+        await self._body_read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._ended:
+            self._stop(None)
+
+    async def _give(self) -> Message:
+        """The body for the route, counted; when it is over, nothing more."""
+        if self._body_read.is_set():
+            await asyncio.Event().wait()
+        try:
+            async with asyncio.timeout(self._settings.read_s):
+                message = await self._receive()
+        except TimeoutError:
+            seen = f"body: nothing for {self._settings.read_s:g} s"
+            return await self._halt(ApiError(408, f"{seen}; allowed: a body that comes (--read-seconds)"))
+        if message["type"] == "http.disconnect":
+            return await self._halt(None)
+        self._body_bytes += len(message.get("body", b""))
+        if self._body_bytes > (most := _most_bytes(self._settings, self._scope)):
+            return await self._halt(_too_large(f"more than {most:,} bytes", most))
+        if not message.get("more_body", False):
+            self._body_read.set()
+        return message
+
+    async def _halt(self, error: ApiError | None) -> Message:
+        """Ends the exchange; the route is cancelled while it waits here."""
+        self._stop(error)
+        await asyncio.Event().wait()
+        raise AssertionError("cancelled")
+
+    def _stop(self, error: ApiError | None) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(error)
+
+    async def _take(self, message: Message) -> None:
+        """A part of the route's response. A client that does not read ends the exchange."""
+        try:
+            await self._write(message)
+        except TimeoutError:
+            await self._halt(None)
+
+    async def _write(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = {**message, "headers": [*message.get("headers", []), *self._own_headers()]}
+        self._sent_bytes += len(message.get("body", b""))
+        self._ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+        async with asyncio.timeout(self._settings.write_s):
+            await self._send(message)
+
+    async def _refuse(self, error: Exception) -> None:
+        told = api_error(error)
+        if told.status == 500:
+            logger.error("request failed", exc_info=error, extra={"request_id": self._id})
+        if self._status:
+            return  # the response is under way; nothing can be said any more
+        body = json.dumps(told.body).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(name.encode(), value.encode()) for name, value in told.headers.items()]
+        if not self._body_read.is_set():
+            headers.append((b"connection", b"close"))
+        await self._answer(told.status, headers, body)
+
+    async def _preflight(self) -> None:
+        allowed = [
+            (b"access-control-allow-methods", b"GET, POST, DELETE"),
+            (b"access-control-allow-headers", b"authorization, content-type"),
+            (b"access-control-max-age", b"600"),
+        ]
+        await self._answer(204, allowed if self._origin else [], b"")
+
+    async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        with suppress(TimeoutError):
+            await self._write({"type": "http.response.start", "status": status, "headers": headers})
+            await self._write({"type": "http.response.body", "body": body})
+
+    def _own_headers(self) -> list[tuple[bytes, bytes]]:
+        own = [(b"x-request-id", self._id.encode()), (b"x-content-type-options", b"nosniff")]
+        if self._origin is not None:
+            own += [
+                (b"access-control-allow-origin", self._origin.encode()),
+                (b"access-control-expose-headers", b"x-request-id, x-ignored-fields, retry-after"),
+                (b"vary", b"origin"),
+            ]
+        return own
+
+    def _log(self, seconds: float) -> None:
+        """No body, no query, no key; the path as the client may have chosen it, without control characters."""
+        line = {
+            "id": self._id,
+            "method": self._scope["method"][:16],
+            "path": self._scope["path"][:200],
+            "status": self._status or 499,
+            "ms": round(seconds * 1000),
+            "in": self._body_bytes,
+            "out": self._sent_bytes,
+        }
+        logger.info("%s", json.dumps(line), extra={"request": line})
+
+
+def is_page(settings: ServerSettings, scope: Scope) -> bool:
+    """The web page's own files, which hold nothing of anyone."""
+    readable = scope["method"] in ("GET", "HEAD")
+    return settings.page and readable and (scope["path"] == "/" or scope["path"].startswith("/static/"))
+
+
+def host_name(value: str) -> str:
+    """A Host header's name, without its port.
+
+    >>> host_name("[::1]:8000"), host_name("Example.org:80")
+    ('::1', 'example.org')
+    """
+    try:
+        return (urlsplit(f"//{value}").hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def is_allowed_host(name: str, allowed: Sequence[str]) -> bool:
+    """Loopback, private addresses, this machine's own name, names that only a local resolver knows, and `allowed`.
+
+    >>> [is_allowed_host(name, ["a.example"]) for name in ("localhost", "10.0.0.7", "a.example", "8.8.8.8")]
+    [True, True, True, False]
+    """
+    if name in (*allowed, "localhost", socket.gethostname().lower()) or name.endswith(LOCAL_ENDINGS):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_private
+
+
+def _headers(scope: Scope) -> Headers:
+    found: Headers = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _one(headers: Headers, name: bytes) -> str | None:
+    values = headers.get(name, [])
+    return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+def _check_sizes(settings: ServerSettings, scope: Scope, headers: Headers) -> None:
+    url = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+    if url > settings.url_bytes:
+        raise ApiError(414, f"URL: {url:,} bytes; allowed: at most {settings.url_bytes:,} (--max-url-bytes)")
+    length = sum(len(name) + len(value) + 4 for name, value in scope["headers"])
+    if length > settings.header_bytes:
+        allowed = f"at most {settings.header_bytes:,} (--max-header-bytes)"
+        raise ApiError(431, f"headers: {length:,} bytes; allowed: {allowed}")
+    said = _one(headers, b"content-length")
+    most = _most_bytes(settings, scope)
+    if said is not None and said.isdigit() and int(said[:20]) > most:
+        raise _too_large(f"{int(said[:20]):,} bytes", most)
+
+
+def _most_bytes(settings: ServerSettings, scope: Scope) -> int:
+    return settings.upload_bytes if scope["path"] == UPLOADS else settings.body_bytes
+
+
+def _too_large(seen: str, most: int) -> ApiError:
+    return ApiError(413, f"body: {seen}; allowed: at most {most:,} (--max-body-bytes)", code="request_too_large")
+
+
+def _check_host(settings: ServerSettings, headers: Headers) -> None:
+    value = _one(headers, b"host") or ""
+    if not is_allowed_host(host_name(value), settings.hosts):
+        allowed = "loopback names, private addresses, and names given with --allowed-hosts"
+        raise ApiError(403, f"Host: {value[:80]!r}; allowed: {allowed}", code="host_not_allowed")
+
+
+def _checked_origin(settings: ServerSettings, headers: Headers) -> str | None:
+    """The foreign origin that may read the answer; None for none and for the server's own page."""
+    if b"origin" not in headers:
+        return None
+    origin = _one(headers, b"origin") or ""
+    if origin in settings.cors_origins:
+        return origin
+    if origin.partition("://")[2].lower() == (_one(headers, b"host") or "").lower() != "":
+        return None
+    allowed = "this server's own page, and origins given with --cors-origins"
+    raise ApiError(403, f"Origin: {origin[:80]!r}; allowed: {allowed}", code="origin_not_allowed")
+
+
+def _is_preflight(method: str, headers: Headers) -> bool:
+    return method == "OPTIONS" and b"access-control-request-method" in headers
+
+
+def _check_content_type(scope: Scope, headers: Headers) -> None:
+    if scope["method"] not in ("POST", "PUT", "PATCH"):
+        return
+    seen = (_one(headers, b"content-type") or "").partition(";")[0].strip().lower()
+    wanted = "multipart/form-data" if scope["path"] == UPLOADS else "application/json"
+    if seen != wanted:
+        raise ApiError(415, f"Content-Type: {seen[:80]!r}; allowed: {wanted}")
+
+
+def _owner(keys: Sequence[bytes], headers: Headers) -> str:
+    """A name for the key that is shown; all keys are looked at, each in constant time. Raises ApiError 401."""
+    if not keys:
+        return ""
+    scheme, _, shown = (_one(headers, b"authorization") or "").partition(" ")
+    digest = _digest(shown.strip().encode("latin-1"))
+    right = [hmac.compare_digest(digest, key) for key in keys]
+    if scheme.lower() != "bearer" or not any(right):
+        raise ApiError(
+            401,
+            "Authorization: no key that is known here; allowed: 'Bearer ' and a key of --api-key",
+            code="invalid_api_key",
+            headers={"www-authenticate": "Bearer"},
+        )
+    return digest.hex()
+
+
+def _digest(key: bytes) -> bytes:
+    return sha256(b"anyres key " + key).digest()

@@ -1,0 +1,52 @@
+"""What a server is told when it starts: every limit with its default."""
+
+from dataclasses import dataclass, field
+
+from anyres.errors import OptionError
+
+__all__ = ["ServerSettings"]
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class ServerSettings:
+    """Limits of the HTTP side; those of pictures and clips are `MediaLimits`. Raises OptionError.
+
+    `hosts` are names a request may be addressed to beside loopback names and private addresses. `running` requests are
+    at work together, up to `queue` wait for a place and no longer than `queue_s`; a request takes `total_s` at most.
+    `names` are further model names that are answered to.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_keys: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    running: int = 32
+    queue: int = 64
+    queue_s: float = 60.0
+    total_s: float = 600.0
+    shutdown_s: float = 30.0
+    body_bytes: int = 64 * MIB
+    upload_bytes: int = 257 * MIB
+    header_bytes: int = 64 << 10
+    url_bytes: int = 8 << 10
+    read_s: float = 60.0
+    write_s: float = 60.0
+    ping_s: float = 15.0
+    page: bool = True
+    public: frozenset[str] = field(default=frozenset({"/health", "/ready"}))
+
+    def __post_init__(self) -> None:
+        for name in ("running", "queue", "body_bytes", "header_bytes", "url_bytes"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise OptionError(name, repr(value), "a whole number from 1")
+        for name in ("queue_s", "total_s", "shutdown_s", "read_s", "write_s", "ping_s"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not value > 0:
+                raise OptionError(name, repr(value), "seconds above 0")
+        if any(not key for key in self.api_keys):
+            raise OptionError("api_keys", "an empty key", "keys of at least one character")
