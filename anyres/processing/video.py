@@ -1,8 +1,9 @@
 """One clip into patches: which frames are taken, how large they become, and their resize."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +28,7 @@ from anyres.processing.image import (
     shrunk_note,
     target_size,
 )
-from anyres.processing.media import DEFAULT_LIMITS, MediaLimits, open_image, open_video
+from anyres.processing.media import DEFAULT_LIMITS, MediaLimits, OpenedImage, open_image, open_video
 
 __all__ = [
     "Taken",
@@ -41,7 +42,9 @@ __all__ = [
     "resize_frame",
     "smart_nframes",
     "take_frames",
+    "take_list",
     "video_to_visual",
+    "visual_of",
 ]
 
 # All from qwen-vl-utils 0.0.8, vision_process.py.
@@ -182,10 +185,10 @@ def video_to_visual(
         return part.video
     frame_list = as_list(part.video)
     if frame_list is not None:
-        taken = _take_list(part, frame_list, config=config, limits=limits, default_max_pixels=default_max_pixels)
-        return _visual(part, taken, config)
+        taken = take_list(part, frame_list, config=config, limits=limits, default_max_pixels=default_max_pixels)
+        return visual_of(part, taken, config)
     with open_video(part.video, limits=limits) as clip:
-        return _visual(part, take_frames(part, clip, config), config)
+        return visual_of(part, take_frames(part, clip, config), config)
 
 
 class Taken(NamedTuple):
@@ -225,19 +228,23 @@ def as_list(video: object) -> Sequence[object] | None:
     return video if isinstance(video, (list, tuple)) else None
 
 
-def _take_list(
+def take_list(
     part: VideoPart,
     sources: Sequence[object],
     *,
     config: ImageProcessorConfig,
     limits: MediaLimits,
     default_max_pixels: int,
+    open_frame: Callable[[object], OpenedImage] | None = None,
 ) -> Taken:
+    """All pictures of a list, each in the size that the first is given. They are opened as they are asked for, by
+    `open_frame` where there is one."""
     _check_list(part, sources, limits)
-    name, picture = open_image(sources[0], limits=limits)
+    open_ = open_frame or partial(open_image, limits=limits)
+    name, picture = open_(sources[0])
     original = Size(picture.height, picture.width)
     size = _list_size(part, original, len(sources), config=config, default_max_pixels=default_max_pixels, name=name)
-    frames = (np.asarray(resize(open_image(source, limits=limits).picture, size)) for source in sources)
+    frames = (np.asarray(resize(open_(source).picture, size)) for source in sources)
     times_s = tuple(index / (part.fps or FPS) for index in range(len(sources)))
     return Taken(name, frames, times_s, original, size)
 
@@ -258,7 +265,8 @@ def _list_size(
     return target_size(original, config=_outer_limits(config), min_pixels=low, max_pixels=high, name=name)
 
 
-def _visual(part: VideoPart, taken: Taken, config: ImageProcessorConfig) -> VisualInput:
+def visual_of(part: VideoPart, taken: Taken, config: ImageProcessorConfig) -> VisualInput:
+    """The patches of the chosen frames; now they are decoded."""
     size = taken.size
     return VisualInput(
         name=taken.name,

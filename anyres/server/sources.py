@@ -1,5 +1,6 @@
 """The bytes behind what a part of a request names: a data: URL, an upload, a listed host, a file below one folder."""
 
+import asyncio
 import base64
 import binascii
 import os
@@ -34,13 +35,13 @@ class Sources:
         """1 to `image_bytes` or `video_bytes` bytes; RefusedMediaError says why there are none."""
         scheme = source.partition(":")[0].lower() if _SCHEME.match(source) else ""
         if scheme == "data":
-            data = self._from_data_url(kind, source)
+            data = await asyncio.to_thread(self._from_data_url, kind, source)
         elif scheme in ("http", "https"):
             data = await self._fetcher.fetch(source, kind=kind, max_bytes=self.max_bytes(kind))
         elif scheme == "file":
-            data = self._from_file(kind, source)
+            data = await asyncio.to_thread(self._from_file, kind, source)
         elif scheme == "" and source.startswith("file-"):
-            data = self._from_upload(kind, source, owner)
+            data = await asyncio.to_thread(self._from_upload, kind, source, owner)
         else:
             seen = f"an address of scheme {scheme[:20]}" if scheme else "neither an address nor the id of an upload"
             raise refusal(kind, "address", seen, "a data: or https: URL, or the id of an uploaded file")
