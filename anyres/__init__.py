@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Usage,
         VideoPart,
     )
+    from anyres.client import Endpoint, MediaRules, RemoteChatModel
     from anyres.constraints import Boxes, Choices, JsonObject, JsonSchema, Lark, Regex, Tool, ToolCalls
     from anyres.drawing import draw
     from anyres.engine.engine import LocalChatModel, load
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         DatasetError,
         DeadlineError,
         DownloadError,
+        EndpointError,
         EngineError,
         GroundingError,
         MediaError,
@@ -71,6 +73,8 @@ __all__ = [
     "DeadlineError",
     "DownloadError",
     "EncodedImage",
+    "Endpoint",
+    "EndpointError",
     "EngineError",
     "EngineOptions",
     "GenerationOptions",
@@ -83,6 +87,7 @@ __all__ = [
     "LiveVideo",
     "LocalChatModel",
     "MediaError",
+    "MediaRules",
     "Message",
     "MessageError",
     "MissingDependencyError",
@@ -93,6 +98,7 @@ __all__ = [
     "Point",
     "Progress",
     "Regex",
+    "RemoteChatModel",
     "TextPart",
     "Timings",
     "TokenLogprob",
@@ -111,6 +117,7 @@ _ELSEWHERE = {
     "Boxes": "anyres.constraints",
     "Choices": "anyres.constraints",
     "EncodedImage": "anyres.model_input",
+    "Endpoint": "anyres.client",
     "EngineOptions": "anyres.engine.options",
     "Grounding": "anyres.grounding",
     "JsonObject": "anyres.constraints",
@@ -118,9 +125,11 @@ _ELSEWHERE = {
     "Lark": "anyres.constraints",
     "LiveVideo": "anyres.engine.live",
     "LocalChatModel": "anyres.engine.engine",
+    "MediaRules": "anyres.client",
     "Point": "anyres.grounding",
     "Progress": "anyres.engine.runner",
     "Regex": "anyres.constraints",
+    "RemoteChatModel": "anyres.client",
     "Tool": "anyres.constraints",
     "ToolCalls": "anyres.constraints",
     "Turn": "anyres.engine.options",

@@ -10,6 +10,7 @@
     │   └── ModelNotFoundError no such model name or folder
     ├── DatasetError           a row of training data is damaged, or too many are
     ├── DownloadError          a hub file cannot be fetched or does not match its checksum
+    ├── EndpointError          a remote endpoint refused the request, failed or cannot be reached
     ├── EngineError            the engine cannot take or finish a request
     │   ├── BusyError          too many requests wait already
     │   └── DeadlineError      a request's time was up
@@ -30,6 +31,7 @@ __all__ = [
     "DatasetError",
     "DeadlineError",
     "DownloadError",
+    "EndpointError",
     "EngineError",
     "GroundingError",
     "MediaError",
@@ -95,6 +97,28 @@ class DatasetError(AnyresError):
 
 class DownloadError(AnyresError):
     """A hub file cannot be fetched or does not match its checksum."""
+
+
+class EndpointError(AnyresError):
+    """A remote endpoint refused the request, failed or cannot be reached.
+
+    `status` is its HTTP status, if there was one, `code` its word for the error, `request_id` what its log calls it.
+    """
+
+    def __init__(
+        self,
+        item: str,
+        seen: str,
+        allowed: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        super().__init__(item, seen, allowed)
+        self.status = status
+        self.code = code
+        self.request_id = request_id
 
 
 class EngineError(AnyresError):

@@ -31,7 +31,6 @@ from anyres.engine.device import choose_device
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
-from anyres.engine.question import question_of
 from anyres.engine.request import GenerationDefaults
 from anyres.engine.runner import Report, Runner
 from anyres.engine.sequences import SequenceMaker
@@ -43,6 +42,7 @@ from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import EncodedImage, ModelInput, VisualInput
 from anyres.processing.processor import Processor
+from anyres.question import question_of
 
 __all__ = ["LocalChatModel", "load"]
 
