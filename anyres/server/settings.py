@@ -1,5 +1,6 @@
 """What a server is told when it starts: every limit with its default."""
 
+import re
 from dataclasses import dataclass, field
 
 from anyres.errors import OptionError
@@ -7,6 +8,7 @@ from anyres.errors import OptionError
 __all__ = ["ServerSettings"]
 
 MIB = 1 << 20
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class ServerSettings:
 
     `hosts` are names a request may be addressed to beside loopback names and private addresses. `running` requests are
     at work together, up to `queue` wait for a place and no longer than `queue_s`; a request takes `total_s` at most.
-    `names` are further model names that are answered to.
+    `names` are further model names that are answered to; `page_endpoints` are further servers that the page may ask.
     """
 
     host: str = "127.0.0.1"
@@ -37,6 +39,7 @@ class ServerSettings:
     write_s: float = 60.0
     ping_s: float = 15.0
     page: bool = True
+    page_endpoints: tuple[str, ...] = ()
     public: frozenset[str] = field(default=frozenset({"/health", "/ready"}))
 
     def __post_init__(self) -> None:
@@ -50,3 +53,6 @@ class ServerSettings:
                 raise OptionError(name, repr(value), "seconds above 0")
         if any(not key for key in self.api_keys):
             raise OptionError("api_keys", "an empty key", "keys of at least one character")
+        for address in self.page_endpoints:
+            if not _ORIGIN.fullmatch(address):
+                raise OptionError("page_endpoints", repr(address), "addresses such as https://b.example:8000")
