@@ -105,7 +105,9 @@ class GenerationOptions:
     many alternatives beside each chosen token (0: the chosen one alone). `logit_bias` maps token ids to what is added
     to their logits (-100..100, at most 1,024 of them), before the penalties; ids must be of the model's vocabulary.
     `constraint` (anyres.constraints) is what the answer must look like. `stop_loops` ends an answer that says the same
-    again and again. `speculate` lets the engine guess several tokens ahead where that saves time; answers are the same.
+    again and again. `stop_token_ids` end an answer as the checkpoint's own ids do, which `ignore_eos` rules out; before
+    `min_tokens` tokens no id ends it (neither goes with a constraint). `speculate` lets the engine guess several tokens
+    ahead where that saves time; answers are the same.
     """
 
     max_tokens: int | None = None
@@ -123,6 +125,9 @@ class GenerationOptions:
     constraint: Constraint | None = None
     stop_loops: bool = True
     speculate: bool = True
+    stop_token_ids: tuple[int, ...] = ()
+    ignore_eos: bool = False
+    min_tokens: int | None = None
 
     def __post_init__(self) -> None:
         _require("max_tokens", self.max_tokens, 1, math.inf, whole=True)
@@ -138,6 +143,7 @@ class GenerationOptions:
         if not isinstance(self.stop, tuple) or not all(isinstance(text, str) and text for text in self.stop):
             raise OptionError("stop", repr(self.stop), "a tuple of strings that are not empty")
         _require_bias(self.logit_bias)
+        _require_ends(self)
         if self.constraint is not None and not isinstance(self.constraint, Constraint):
             raise OptionError("constraint", repr(self.constraint)[:80], "JsonSchema or another of anyres.constraints")
 
@@ -277,6 +283,17 @@ def _require(name: str, value: float | None, low: float, high: float, *, whole: 
         kind = "a whole number" if whole else "a number"
         span = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
         raise OptionError(name, repr(value), f"{kind} {span}")
+
+
+def _require_ends(options: GenerationOptions) -> None:
+    _require("min_tokens", options.min_tokens, 0, options.max_tokens or math.inf, whole=True)
+    if not isinstance(options.stop_token_ids, tuple):
+        raise OptionError("stop_token_ids", repr(options.stop_token_ids)[:80], "a tuple of token ids")
+    for token_id in options.stop_token_ids:
+        _require("stop_token_ids", token_id, 0, math.inf, whole=True)
+    if options.constraint is not None and (options.ignore_eos or options.min_tokens):
+        name = "ignore_eos" if options.ignore_eos else "min_tokens"
+        raise OptionError(name, "given beside a constraint", "one of the two; a constraint says when an answer ends")
 
 
 def _require_bias(biases: Mapping[int, float] | None) -> None:

@@ -121,6 +121,11 @@ class CallReader:
         self._state: Literal["text", "opening", "arguments", "closing"] = "text"
         self._scan = _ObjectScan()
 
+    @property
+    def between_calls(self) -> bool:
+        """Whether every call whose name is known is complete."""
+        return self._state != "arguments"
+
     def push(self, text: str) -> Iterator[CallEvent]:
         """What the next piece of the answer makes certain."""
         self._held += text

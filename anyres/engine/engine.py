@@ -28,6 +28,8 @@ from anyres.disk_cache import DiskCache, open_cache
 from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
 from anyres.engine.core import Engine
 from anyres.engine.device import choose_device
+from anyres.engine.embedding import Pooling, embed_prompt
+from anyres.engine.kv_store import block_bytes
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
@@ -138,6 +140,13 @@ class LocalChatModel:
     def stats(self) -> EngineStats:
         """What runs now, and what was computed and reused so far."""
         return self._loop.stats
+
+    @property
+    def kv_cap_bytes(self) -> int:
+        """Memory that keys and values of all requests may take."""
+        options, text = self._loop.engine.options, self.config.text
+        each = block_bytes(text, options.block_size, options.stored_dtype(self.dtype))
+        return options.blocks(text, self.dtype)[0] * each
 
     def close(self) -> None:
         """Ends what is under way, with an EngineError, and takes no more."""
@@ -291,13 +300,16 @@ class LocalChatModel:
 
     def astream(
         self,
-        messages: Run[Message],
+        messages: Run[Message] | ModelInput,
         *,
         options: GenerationOptions = AS_CHECKPOINT,
         report: Report | None = None,
         turn: Turn = NEXT,
     ) -> AsyncAnswerStream:
-        """`stream_chat` for an event loop; bad input is refused when the first piece is asked for."""
+        """`stream_chat` for an event loop; bad input is refused when the first piece is asked for.
+
+        Who has prepared the messages already, or has token ids, may give the `ModelInput`.
+        """
         return AsyncAnswerStream(self._apieces(messages, options, report, turn))
 
     def encode(
@@ -331,6 +343,13 @@ class LocalChatModel:
             note=visual.note,
             encoder=self.encoder_id,
         )
+
+    def embed(self, messages: Run[Message] | ModelInput, *, pooling: Pooling = "mean") -> torch.Tensor:
+        """A vector of what the messages show and say: float32 [D] of length 1, the pooled last hidden states.
+
+        Pictures, clips and texts are in one space. The checkpoints were not trained for it: see docs/serving.md.
+        """
+        return embed_prompt(self._runner, self.vision_cache, self._prepared(messages), pooling=pooling)
 
     def find(
         self,
@@ -369,8 +388,8 @@ class LocalChatModel:
         """Tells the weights of this vision encoder from others."""
         return weights_id(self.model.visual, self.config.vision)[:16]
 
-    def _prepared(self, messages: Run[Message]) -> ModelInput:
-        prompt = self.processor.prepare(messages)
+    def _prepared(self, messages: Run[Message] | ModelInput) -> ModelInput:
+        prompt = messages if isinstance(messages, ModelInput) else self.processor.prepare(messages)
         for visual in prompt.visuals:
             self._check_encoded(visual)
         return prompt
@@ -381,7 +400,7 @@ class LocalChatModel:
             allowed = f"one that encode() of this model made ({self.encoder_id})"
             raise OptionError(visual.name, f"encoded by another checkpoint ({encoder})", allowed)
 
-    def _ticket(self, messages: Run[Message], options: GenerationOptions, turn: Turn) -> Ticket:
+    def _ticket(self, messages: Run[Message] | ModelInput, options: GenerationOptions, turn: Turn) -> Ticket:
         """A request up to where the engine takes it over. A full engine refuses it before pictures are opened."""
         self._loop.refuse_if_full()
         started = self._clock()
@@ -403,7 +422,7 @@ class LocalChatModel:
         return ticket.sequence.answer()
 
     async def _apieces(
-        self, messages: Run[Message], options: GenerationOptions, report: Report | None, turn: Turn
+        self, messages: Run[Message] | ModelInput, options: GenerationOptions, report: Report | None, turn: Turn
     ) -> AsyncGenerator[Piece | Answer, None]:
         ticket = await asyncio.to_thread(self._ticket, messages, options, turn)
         events = listen_async(self._loop, ticket, report)

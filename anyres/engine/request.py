@@ -97,8 +97,13 @@ class Sequence:
         matcher: "Matcher | None" = None,
         loops: LoopDetector | None = None,
         speculate: bool = True,
+        min_tokens: int = 0,
+        banned_V: Tensor | None = None,
     ) -> None:
+        """Until there are `min_tokens` the sampler bans what ends an answer, from then on `banned_V`."""
         self.prompt = prompt
+        self._min_tokens = min_tokens
+        self._banned_V = banned_V
         self.speculate = speculate
         self.usage = usage  # of the prompt
         self.answer_ids: list[int] = []
@@ -156,6 +161,8 @@ class Sequence:
 
     def _add(self, choice: Choice) -> str:
         self.answer_ids.append(choice.token_id)
+        if len(self.answer_ids) == self._min_tokens and self._banned_V is not None:
+            self.sampler.banned_V = self._banned_V
         ends = choice.token_id in self._eos_token_ids
         if self._matcher is not None:
             self._matcher.accept(choice.token_id)
@@ -190,7 +197,7 @@ class Sequence:
             return None
         self._text.append(text)
         self._sent_logprobs = len(self._logprobs)
-        return Piece(text, logprobs)
+        return Piece(text, logprobs, len(self.answer_ids))
 
 
 def silent_ids(tokenizer: Tokenizer) -> frozenset[int]:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from anyres.engine.kv_cache import KVCache
 from anyres.errors import NumericsError
 from anyres.model.language import TokenTable
+from anyres.model.layers import packed_attention
 from anyres.model.qwen2vl import Qwen2VL
-from anyres.model_input import Grid, VisualInput
+from anyres.model_input import Grid, ModelInput, VisualInput
 from anyres.quant.linear import widen
 
 __all__ = ["Feed", "Passed", "Progress", "Report", "Runner", "VisualPart"]
@@ -135,6 +136,26 @@ class Runner:
         with self._lock:
             cache.begin([feed.table for feed in feeds], [feed.start for feed in feeds], [len(feed) for feed in feeds])
             return self._pass(cache, feeds)
+
+    @torch.no_grad()
+    def hidden(self, prompt: ModelInput, visual_MD: Tensor | None = None) -> Tensor:
+        """The last hidden states of a prompt, in one pass of its own that leaves nothing behind: hidden_TD."""
+        ids_T, positions_3T = prompt.token_ids_T.to(self.model.device), prompt.positions_3T.to(self.model.device)
+
+        def attend(layer: int, q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor) -> Tensor:
+            del layer
+            return packed_attention(q_THC, k_TKC, v_TKC, [len(q_THC)], causal=True)
+
+        def again() -> Tensor:
+            hidden_TD: Tensor = self.model(self.model.embed(ids_T, visual_MD), positions_3T, attend)
+            return hidden_TD
+
+        with self._lock:
+            hidden_TD = again()
+            while not _finite(hidden_TD):
+                self._widen_or_raise(again, otherwise="norm")
+                hidden_TD = again()
+        return hidden_TD
 
     def _encode_pack(self, parts: Run[VisualPart]) -> Tensor:
         grids = [(part.stop - part.start, *part.visual.grid_thw[1:]) for part in parts]

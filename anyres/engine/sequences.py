@@ -11,7 +11,7 @@ from anyres.engine.grammar import GrammarCompiler
 from anyres.engine.loops import LoopDetector
 from anyres.engine.request import GenerationDefaults, Sequence, silent_ids
 from anyres.engine.sampler import Sampler
-from anyres.errors import ContextLengthError
+from anyres.errors import ContextLengthError, OptionError
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import ModelInput
 from anyres.processing.processor import prompt_usage
@@ -33,18 +33,38 @@ class SequenceMaker:
 
     def make(self, prompt: ModelInput, options: GenerationOptions) -> Sequence:
         """Raises ContextLengthError for a prompt that leaves no room, ConstraintError for a form it cannot hold to."""
+        ends = self._ends(options)
+        banned_V = self._banned(self._defaults.eos_token_ids if options.ignore_eos else frozenset())
+        least = options.min_tokens or 0
+        first_V = self._banned(ends) if least else banned_V
         return Sequence(
             prompt,
             usage=prompt_usage(prompt, spatial_merge_size=self._config.vision.spatial_merge_size),
-            sampler=Sampler(self._defaults.resolve(options), prompt.token_ids_T, self._banned_V),
+            sampler=Sampler(self._defaults.resolve(options), prompt.token_ids_T, first_V),
             detokenizer=Detokenizer(self._tokenizer.token_bytes, silent_ids=self._silent_ids, stop=options.stop),
             tokenizer=self._tokenizer,
             max_tokens=self._defaults.max_tokens(options, self._room(prompt)),
-            eos_token_ids=self._defaults.eos_token_ids,
+            eos_token_ids=ends,
+            min_tokens=least,
+            banned_V=banned_V,
             matcher=None if options.constraint is None else self._grammars.matcher(options.constraint),
             loops=LoopDetector() if options.stop_loops else None,
             speculate=options.speculate,
         )
+
+    def _ends(self, options: GenerationOptions) -> frozenset[int]:
+        vocab_size = self._config.text.vocab_size
+        for token_id in options.stop_token_ids:
+            if token_id >= vocab_size:
+                raise OptionError("stop_token_ids", f"token id {token_id}", f"ids below {vocab_size}")
+        own = frozenset() if options.ignore_eos else self._defaults.eos_token_ids
+        return own | frozenset(options.stop_token_ids)
+
+    def _banned(self, more: frozenset[int]) -> Tensor:
+        """Those that are never drawn, and some more; the one tensor of all requests where there are no more."""
+        if not more:
+            return self._banned_V
+        return self._banned_V.index_fill(0, torch.tensor(sorted(more), device=self._banned_V.device), value=True)
 
     def _room(self, prompt: ModelInput) -> int:
         """Tokens an answer may have before positions run out, or the KV cache."""

@@ -50,7 +50,7 @@ class VisionCache:
         self.disk = disk
         self._made_by = f"{FORMAT} {weights_id} {dtype} ".encode()
         self._dtype = dtype
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
         self._stats = VisionCacheStats()
         self._lock = Lock()
@@ -98,11 +98,11 @@ class VisionCache:
 
     def _keep(self, key: bytes, visual_MD: Tensor) -> None:
         self._forget(self._kept.pop(key, None))
-        if visual_MD.nbytes > self._max_bytes:
+        if visual_MD.nbytes > self.max_bytes:
             return
         self._kept[key] = visual_MD
         self._count(entries=1, bytes=visual_MD.nbytes)
-        while self._stats.bytes > self._max_bytes:
+        while self._stats.bytes > self.max_bytes:
             self._forget(self._kept.popitem(last=False)[1])
 
     def _forget(self, visual_MD: Tensor | None) -> None:

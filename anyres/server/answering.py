@@ -6,21 +6,22 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from anyres.chat import Answer, GenerationOptions, ImagePart, Message, Piece, Usage, VideoPart
+from anyres.chat import Answer, GenerationOptions, ImagePart, Piece, Usage, VideoPart
 from anyres.constraints import Tool
 from anyres.engine.options import Turn as EngineTurn
-from anyres.model_input import VisualInput
+from anyres.model_input import ModelInput, VisualInput
 from anyres.processing.processor import prompt_usage
 from anyres.server.conversation import Conversation
 from anyres.server.errors import ApiError
 from anyres.server.media import RefusedMediaError
+from anyres.server.metrics import Watch
 from anyres.server.prompt import messages_of
-from anyres.server.service import Service
+from anyres.server.service import Inbox, Service
 
 if TYPE_CHECKING:
     from anyres.engine.engine import LocalChatModel
 
-__all__ = ["Event", "Ping", "Prompt", "Question", "answers", "prepare", "run"]
+__all__ = ["Event", "Ping", "Prompt", "Question", "answers", "open_media", "prepare", "run"]
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,20 @@ class Question:
     salt: bytes = b""
     tools: tuple[Tool, ...] = ()
     add_vision_id: bool = False
+    token_ids: tuple[int, ...] | None = None  # a prompt without a conversation
 
 
 @dataclass(frozen=True)
 class Prompt:
     """What the model will read."""
 
-    messages: tuple[Message, ...]
-    visuals: tuple[VisualInput, ...]
+    input: ModelInput
     usage: Usage
     queue_s: float = 0.0
+
+    @property
+    def visuals(self) -> tuple[VisualInput, ...]:
+        return self.input.visuals
 
 
 class Ping:
@@ -55,13 +60,35 @@ Event = tuple[int, Piece | Answer] | Ping | Prompt
 async def run(service: Service, question: Question) -> AsyncGenerator[Event, None]:
     """First the prompt, then pieces and answers with the number of their choice. Leaving early ends all of them."""
     service.require_model()
-    async with service.gate.place(len(question.options)) as queue_s:
-        prompt = replace(await prepare(service, question), queue_s=queue_s)
-        yield prompt
-        turn = EngineTurn(timeout_s=service.settings.total_s, salt=question.salt)
-        async with aclosing(_choices(service, prompt, question, turn)) as events:
-            async for event in events:
-                yield event
+    watch, left = Watch(service.metrics), len(question.options)
+    try:
+        async with service.gate.place(left) as queue_s:
+            prompt = replace(await prepare(service, question), queue_s=queue_s)
+            yield prompt
+            turn = EngineTurn(timeout_s=service.settings.total_s, salt=question.salt)
+            async with aclosing(_choices(service, prompt, question, turn)) as events:
+                async for event in events:
+                    left -= _count(service, watch, prompt, event)
+                    yield event
+    except Exception as error:
+        service.metrics.aborted.labels(type(error).__name__).inc()
+        raise
+    except BaseException:  # the client has gone, or does not want more
+        if left:
+            service.metrics.aborted.labels("disconnect").inc()
+        raise
+    watch.end()
+
+
+def _count(service: Service, watch: Watch, prompt: Prompt, event: "tuple[int, Piece | Answer] | Ping") -> bool:
+    """Whether that ends an answer."""
+    if isinstance(event, Ping):
+        return False
+    if isinstance(event[1], Piece):
+        watch.piece()
+        return False
+    service.metrics.answered(prompt.usage, event[1], queue_s=prompt.queue_s)
+    return True
 
 
 async def answers(service: Service, question: Question) -> tuple[Prompt, list[Answer]]:
@@ -80,30 +107,47 @@ async def answers(service: Service, question: Question) -> tuple[Prompt, list[An
 
 async def prepare(service: Service, question: Question) -> Prompt:
     """Opens the media and builds the prompt. Raises ApiError for media, AnyresError for a prompt that does not fit."""
-    try:
-        opened = await service.door.open(question.conversation.media, question.owner)
-    except RefusedMediaError as error:
-        param = question.conversation.params[error.part]
-        raise ApiError(400, f"{param}: {error}", code=error.code, param=param) from None
+    if question.token_ids is not None:
+        return await asyncio.to_thread(_assembled, service.model, question.token_ids)
+    opened = await open_media(service, question.conversation, question.owner)
     return await asyncio.to_thread(_prompt, service.model, question, opened)
+
+
+async def open_media(service: Service, conversation: Conversation, owner: str) -> list[list[ImagePart | VideoPart]]:
+    """Raises ApiError for the first item that is refused."""
+    if not conversation.media:
+        return []
+    started = service.metrics.clock()
+    try:
+        opened = await service.door.open(conversation.media, owner)
+    except RefusedMediaError as error:
+        param = conversation.params[error.part]
+        service.metrics.rejected.labels(error.code).inc()
+        raise ApiError(400, f"{param}: {error}", code=error.code, param=param) from None
+    service.metrics.fetched.observe(service.metrics.clock() - started)
+    return opened
 
 
 def _prompt(model: "LocalChatModel", question: Question, opened: Sequence[Sequence[ImagePart | VideoPart]]) -> Prompt:
     messages = messages_of(question.conversation.filled(opened), question.tools)
     made = model.processor.prepare(messages, add_vision_id=question.add_vision_id)
-    return Prompt(tuple(messages), made.visuals, prompt_usage(made, spatial_merge_size=_merge(model)))
+    return prompt_of(model, made)
 
 
-def _merge(model: "LocalChatModel") -> int:
-    return model.config.vision.spatial_merge_size
+def _assembled(model: "LocalChatModel", token_ids: Sequence[int]) -> Prompt:
+    return prompt_of(model, model.processor.assemble([list(token_ids)]))
+
+
+def prompt_of(model: "LocalChatModel", made: ModelInput) -> Prompt:
+    return Prompt(made, prompt_usage(made, spatial_merge_size=model.config.vision.spatial_merge_size))
 
 
 async def _choices(
     service: Service, prompt: Prompt, question: Question, turn: EngineTurn
 ) -> AsyncGenerator[tuple[int, Piece | Answer] | Ping, None]:
-    inbox: asyncio.Queue[tuple[int, Piece | Answer | Exception]] = asyncio.Queue()
+    inbox: Inbox = asyncio.Queue()
     tasks = [
-        asyncio.create_task(_pump(service.model, prompt.messages, options, turn, number, inbox))
+        asyncio.create_task(_pump(service.model, prompt.input, options, turn, number, inbox))
         for number, options in enumerate(question.options)
     ]
     left = len(tasks)
@@ -128,13 +172,13 @@ async def _choices(
 
 async def _pump(
     model: "LocalChatModel",
-    messages: Sequence[Message],
+    made: ModelInput,
     options: GenerationOptions,
     turn: EngineTurn,
     number: int,
-    inbox: "asyncio.Queue[tuple[int, Piece | Answer | Exception]]",
+    inbox: Inbox,
 ) -> None:
-    stream = model.astream(messages, options=options, turn=turn)
+    stream = model.astream(made, options=options, turn=turn)
     try:
         async for piece in stream:
             inbox.put_nowait((number, piece))

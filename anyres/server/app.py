@@ -15,10 +15,15 @@ from anyres.errors import AnyresError
 from anyres.server.body import validation_error
 from anyres.server.chat_api import chat_routes
 from anyres.server.errors import ApiError, api_error
+from anyres.server.files_api import files_routes
 from anyres.server.guard import Guard
+from anyres.server.ollama_api import ollama_routes
 from anyres.server.page import page_routes
+from anyres.server.preview_api import preview_routes
+from anyres.server.responses_api import responses_routes
 from anyres.server.service import Service
 from anyres.server.state_api import state_routes
+from anyres.server.text_api import text_routes
 
 __all__ = ["create_app"]
 
@@ -49,8 +54,9 @@ def create_app(service: Service) -> FastAPI:
         separate_input_output_schemas=False,
     )
     service.created = service.created or int(time.time())
-    for routes in (chat_routes(service), state_routes(service), page_routes(service, STATIC)):
-        app.include_router(routes)
+    for make in (chat_routes, responses_routes, text_routes, files_routes, ollama_routes, preview_routes, state_routes):
+        app.include_router(make(service))
+    app.include_router(page_routes(service, STATIC))
     _tell_errors(app)
     app.add_middleware(Guard, service=service)
     return app
@@ -60,9 +66,8 @@ def _tell_errors(app: FastAPI) -> None:
     @app.exception_handler(ApiError)
     @app.exception_handler(AnyresError)
     async def ours(request: Request, error: Exception) -> Response:
-        del request
         told = api_error(error)
-        return JSONResponse(told.body, status_code=told.status, headers=told.headers)
+        return JSONResponse(told.body_for(request.url.path), status_code=told.status, headers=told.headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:

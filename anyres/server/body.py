@@ -53,10 +53,10 @@ def read_json(data: bytes) -> Any:
     return value
 
 
-def validation_error(errors: Sequence[Mapping[str, Any]], body: object) -> ApiError:
+def validation_error(errors: Sequence[Mapping[str, Any]], body: object, *, before: str = "") -> ApiError:
     """The mistake that lies deepest: of the forms that a field may have, the one that was meant."""
     worst = max(errors, key=lambda error: len(_path(error["loc"], body)))
-    param = _shown(_path(worst["loc"], body))
+    param = before + _shown(_path(worst["loc"], body))
     message = str(worst.get("msg", "not valid")).replace("Value error, ", "")[:MOST_MESSAGE]
     return ApiError(400, f"{param or 'body'}: {message}", code="invalid_value", param=param or None)
 

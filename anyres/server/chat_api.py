@@ -3,6 +3,7 @@
 import time
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from anyres.chat import Answer
@@ -67,22 +68,18 @@ def chat_routes(service: Service) -> APIRouter:
         told = InputTokens(
             input_tokens=usage.prompt_tokens,
             input_tokens_details=usage.prompt_tokens_details,
-            media=media_of(prompt.visuals, merge_of(service)),
+            media=media_of(prompt.visuals, service.merge),
         )
         return JSONResponse(dumped(told), headers=ignored_fields(body))
 
     return router
 
 
-def ignored_fields(body: ChatRequest) -> dict[str, str]:
+def ignored_fields(body: BaseModel) -> dict[str, str]:
     """A header that names fields which nobody here knows."""
     names = sorted(body.model_extra or {})
     shown = [name for name in names if name.isascii() and name.isprintable() and len(name) <= 64][:32]
     return {"x-ignored-fields": ", ".join(shown)} if shown else {}
-
-
-def merge_of(service: Service) -> int:
-    return service.model.config.vision.spatial_merge_size
 
 
 async def _streamed(
@@ -97,7 +94,7 @@ async def _streamed(
         system_fingerprint=service.fingerprint,
         choices=[],
     )
-    return EventStream(chat_chunks(body, frame, prompt, first, events, merge=merge_of(service)), headers=headers)
+    return EventStream(chat_chunks(body, frame, prompt, first, events, merge=service.merge), headers=headers)
 
 
 def _reply(service: Service, body: ChatRequest, prompt: Prompt, found: list[Answer], name: str) -> ChatReply:
@@ -109,7 +106,7 @@ def _reply(service: Service, body: ChatRequest, prompt: Prompt, found: list[Answ
         choices=[_choice(body, prompt, answer, number) for number, answer in enumerate(found)],
         usage=usage_of(prompt.usage, [answer.usage for answer in found]),
         timings=timings_of(prompt, found[0]),
-        media=media_of(prompt.visuals, merge_of(service)),
+        media=media_of(prompt.visuals, service.merge),
     )
 
 

@@ -29,16 +29,17 @@ class Conversation:
         return [(turn, tuple(_filled(content, opened))) for turn, content in self.turns]
 
 
-def read_conversation(request: ChatRequest) -> Conversation:
-    """Raises ApiError for parts that are not taken over HTTP."""
-    reader = _Reader(request)
+def read_conversation(request: ChatRequest, *, before: str = "") -> Conversation:
+    """Raises ApiError for parts that are not taken over HTTP. `before` is what a single turn is called in errors."""
+    reader = _Reader(request, before)
     turns = tuple((turn, tuple(reader.content(turn, number))) for number, turn in enumerate(request.messages))
     return Conversation(turns, tuple(reader.media), tuple(reader.params))
 
 
 class _Reader:
-    def __init__(self, request: ChatRequest) -> None:
+    def __init__(self, request: ChatRequest, before: str) -> None:
         self._asked = request
+        self._before = before
         self.media: list[MediaRequest] = []
         self.params: list[str] = []
 
@@ -47,8 +48,9 @@ class _Reader:
         if isinstance(turn.content, str):
             yield chat.TextPart(turn.content)
             return
+        before = self._before or f"messages[{number}].content"
         for place, part in enumerate(turn.content or ()):
-            yield self._part(part, f"messages[{number}].content[{place}]", turn)
+            yield self._part(part, f"{before}[{place}]", turn)
 
     def _part(self, part: parts.Part, param: str, turn: Turn) -> chat.TextPart | int:
         match part:

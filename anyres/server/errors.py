@@ -47,6 +47,10 @@ class ApiError(Exception):
         self.param = param
         self.headers = dict(headers or {})
 
+    def body_for(self, path: str) -> dict[str, Any]:
+        """Ollama's clients read a text, all others an object."""
+        return {"error": self.message} if path.startswith("/api/") else self.body
+
     @property
     def body(self) -> dict[str, Any]:
         kind = _TYPES.get(self.status, "server_error" if self.status >= 500 else "invalid_request_error")

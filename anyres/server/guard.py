@@ -192,7 +192,7 @@ class _Exchange:
             logger.error("request failed", exc_info=error, extra={"request_id": self._id})
         if self._status:
             return  # the response is under way; nothing can be said any more
-        body = json.dumps(told.body).encode()
+        body = json.dumps(told.body_for(self._scope["path"])).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         headers += [(name.encode(), value.encode()) for name, value in told.headers.items()]
         if not self._body_read.is_set():

@@ -15,6 +15,8 @@ __all__ = [
     "Logprobs",
     "ModelCard",
     "ModelList",
+    "OllamaError",
+    "PixelLimits",
     "PromptDetails",
     "ReplyMessage",
     "SeenMedia",
@@ -36,6 +38,10 @@ class ErrorBody(BaseModel):
 
 class ErrorReply(BaseModel):
     error: ErrorBody
+
+
+class OllamaError(BaseModel):
+    error: str
 
 
 class PromptDetails(BaseModel):
@@ -178,6 +184,15 @@ class Architecture(BaseModel):
     output_modalities: list[str] = ["text"]
 
 
+class PixelLimits(BaseModel):
+    """Pixels that the checkpoint gives a picture, and a frame of a clip where it states those itself."""
+
+    min_pixels: int
+    max_pixels: int
+    video_min_pixels: int | None
+    video_max_pixels: int | None
+
+
 class ModelCard(BaseModel):
     id: str
     object: Literal["model"] = "model"
@@ -185,6 +200,7 @@ class ModelCard(BaseModel):
     owned_by: str = "anyres"
     max_model_len: int
     architecture: Architecture = Architecture()
+    pixel_limits: PixelLimits | None = None
 
 
 class ModelList(BaseModel):

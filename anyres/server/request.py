@@ -20,7 +20,7 @@ from anyres.server.schema import (
 )
 from anyres.server.service import Service
 
-__all__ = ["question_of", "tools_of"]
+__all__ = ["options_of", "question_of", "tools_of"]
 
 SCHEMA_BYTES = 64 << 10
 SCHEMA_DEPTH = 32
@@ -29,17 +29,23 @@ SCHEMA_DEPTH = 32
 def question_of(request: ChatRequest, service: Service, owner: str) -> Question:
     """Everything about a request that can be wrong without looking at its media. Raises ApiError, AnyresError."""
     tools = tools_of(request)
-    options = _options(request, service, _constraint(request, tools))
-    count = request.n or 1
-    seeds = [None if options.seed is None else options.seed + number for number in range(count)]
     return Question(
         read_conversation(request),
-        tuple(replace(options, seed=seed) for seed in seeds),
+        options_of(request, service, _constraint(request, tools)),
         owner=owner,
         salt=service.salt(owner, request.cache_salt),
         tools=tools,
         add_vision_id=bool(request.chat_template_kwargs and request.chat_template_kwargs.add_vision_id),
     )
+
+
+def options_of(
+    request: ChatRequest, service: Service, constraint: Constraint | None = None
+) -> tuple[GenerationOptions, ...]:
+    """One for each answer; with a seed the i-th draws with `seed + i`."""
+    options = _options(request, service, constraint)
+    seeds = [None if options.seed is None else options.seed + number for number in range(request.n or 1)]
+    return tuple(replace(options, seed=seed) for seed in seeds)
 
 
 def tools_of(request: ChatRequest) -> tuple[Tool, ...]:
@@ -58,6 +64,10 @@ def _tool(spec: ToolSpec, number: int) -> Tool:
 def _options(request: ChatRequest, service: Service, constraint: Constraint | None) -> GenerationOptions:
     if request.top_logprobs is not None and not request.logprobs:
         raise _wrong("top_logprobs", "given without logprobs", "beside logprobs: true")
+    vocab_size = service.model.config.text.vocab_size
+    for token_id in request.stop_token_ids or ():
+        if token_id >= vocab_size:
+            raise _wrong("stop_token_ids", f"token id {token_id}", f"ids below {vocab_size}")
     stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     return GenerationOptions(
         max_tokens=request.max_completion_tokens or request.max_tokens,
@@ -71,9 +81,12 @@ def _options(request: ChatRequest, service: Service, constraint: Constraint | No
         seed=request.seed,
         stop=stop,
         logprobs=(request.top_logprobs or 0) if request.logprobs else None,
-        logit_bias=_biases(request, service.model.config.text.vocab_size),
+        logit_bias=_biases(request, vocab_size),
         constraint=constraint,
         stop_loops=request.stop_loops,
+        stop_token_ids=tuple(request.stop_token_ids or ()),
+        ignore_eos=bool(request.ignore_eos),
+        min_tokens=request.min_tokens,
     )
 
 

@@ -15,6 +15,7 @@ from anyres.errors import EngineError, OptionError
 from anyres.server.app import create_app
 from anyres.server.gate import Gate
 from anyres.server.media import MediaDoor, MediaLimits
+from anyres.server.protocol import Protocol
 from anyres.server.service import Service
 from anyres.server.settings import ServerSettings
 from anyres.server.uploads import Uploads
@@ -39,7 +40,7 @@ async def attach(service: Service, model: "LocalChatModel", limits: MediaLimits,
     files = None if uploads is None else Uploads(uploads, limits.video_bytes)
     door = MediaDoor(limits, files, config=processor.image_config, default_max_pixels=processor.default_max_pixels)
     await door.start()
-    service.media, service.loaded = door, model
+    service.uploads, service.media, service.loaded = files, door, model
 
 
 def serve(
@@ -48,7 +49,7 @@ def serve(
     settings: ServerSettings,
     limits: MediaLimits,
     uploads: Path | None = None,
-    on_ready: Callable[[Service], None],
+    on_ready: Callable[[Service, str], None] | None = None,
 ) -> None:
     """Serves until SIGTERM or Ctrl-C; then finishes what is under way, for `settings.shutdown_s` at most.
 
@@ -62,7 +63,7 @@ async def _serve(
     settings: ServerSettings,
     limits: MediaLimits,
     uploads: Path | None,
-    on_ready: Callable[[Service], None],
+    on_ready: Callable[[Service, str], None] | None = None,
 ) -> None:
     service = make_service(settings)
     config = uvicorn.Config(
@@ -73,7 +74,7 @@ async def _serve(
         access_log=False,
         server_header=False,
         date_header=True,
-        http="h11",
+        http=Protocol,
         ws="none",
         h11_max_incomplete_event_size=settings.header_bytes + settings.url_bytes + 1024,
         timeout_keep_alive=30,
@@ -84,7 +85,8 @@ async def _serve(
     loading = asyncio.create_task(_load(load, service, limits, uploads))
     await asyncio.wait({running, loading}, return_when=asyncio.FIRST_COMPLETED)
     if loading.done() and not loading.exception():
-        on_ready(service)
+        if on_ready is not None:
+            on_ready(service, _address(bound))
         await running
         return
     server.should_exit = True
@@ -138,6 +140,11 @@ class _Server(uvicorn.Server):
     def _end(self) -> None:
         self._service.end_all(EngineError("server", "going down", "requests to another one"))
         self.should_exit = True
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _version() -> str:

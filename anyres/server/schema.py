@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from anyres.server.parts import Model, Part
 
-__all__ = ["ChatRequest", "Function", "ReplyFormat", "StreamOptions", "ToolCall", "ToolSpec", "Turn"]
+__all__ = ["ChatRequest", "Function", "ReplyFormat", "Sampling", "StreamOptions", "ToolCall", "ToolSpec", "Turn"]
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 MOST_ID = 2**31 - 1
@@ -140,19 +140,15 @@ class TemplateKwargs(Model):
     add_vision_id: bool | None = None
 
 
-class ChatRequest(Model):
-    """OpenAI's request with vLLM's, DashScope's and our own fields.
-
-    A field that is not here is passed over and named in the response header `x-ignored-fields`.
-    """
+class Sampling(Model):
+    """What chat and completion requests have in common. Fields that are not known are passed over, and named in the
+    response header `x-ignored-fields`."""
 
     model_config = ConfigDict(extra="allow")
 
-    messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
     model: Annotated[str, Field(max_length=256)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_completion_tokens: Count | None = None
     max_tokens: Count | None = None
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Probability | None = None
@@ -161,8 +157,6 @@ class ChatRequest(Model):
     n: Annotated[int, Field(ge=1, le=8)] | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
@@ -170,17 +164,34 @@ class ChatRequest(Model):
     min_tokens: Annotated[int, Field(ge=0, le=MOST_ID)] | None = None
     stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
     ignore_eos: bool | None = None
+    user: Annotated[str, Field(max_length=256)] | None = None
+    cache_salt: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    stop_loops: bool = True
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _ids(cls, biases: dict[str, float] | None) -> dict[str, float] | None:
+        for key in biases or {}:
+            if not (key.isascii() and key.isdigit() and len(key) <= 10):
+                raise ValueError(f"{key[:40]!r} is no token id")
+        return biases
+
+
+class ChatRequest(Sampling):
+    """OpenAI's request with vLLM's, DashScope's and our own fields."""
+
+    messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ReplyFormat | None = None
     tools: Annotated[list[ToolSpec], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
-    user: Annotated[str, Field(max_length=256)] | None = None
-    cache_salt: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     mm_processor_kwargs: ProcessorKwargs | None = None
     media_io_kwargs: MediaKwargs | None = None
     vl_high_resolution_images: bool | None = None
     chat_template_kwargs: TemplateKwargs | None = None
-    stop_loops: bool = True
     return_boxes: bool = False
     # Checked and then without effect.
     metadata: Metadata | None = None
@@ -199,11 +210,3 @@ class ChatRequest(Model):
     functions: None = None
     function_call: None = None
     chat_template: None = None
-
-    @field_validator("logit_bias")
-    @classmethod
-    def _ids(cls, biases: dict[str, float] | None) -> dict[str, float] | None:
-        for key in biases or {}:
-            if not (key.isascii() and key.isdigit() and len(key) <= 10):
-                raise ValueError(f"{key[:40]!r} is no token id")
-        return biases

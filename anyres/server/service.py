@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 from anyres.chat import Answer, Piece
 from anyres.server.errors import ApiError
 from anyres.server.gate import Gate
+from anyres.server.metrics import Metrics
 from anyres.server.settings import ServerSettings
 
 if TYPE_CHECKING:
     from anyres.engine.engine import LocalChatModel
     from anyres.server.media import MediaDoor
+    from anyres.server.uploads import Uploads
 
-__all__ = ["Service"]
+__all__ = ["Inbox", "Service"]
+
+Inbox = asyncio.Queue[tuple[int, Piece | Answer | Exception]]
+"""What the choices of one request say, with their numbers."""
 
 
 @dataclass(eq=False)
@@ -23,12 +28,17 @@ class Service:
 
     settings: ServerSettings
     gate: Gate
+    version: str = "0"
     loaded: "LocalChatModel | None" = None
     media: "MediaDoor | None" = None
+    uploads: "Uploads | None" = None
     draining: bool = False
     created: int = 0
-    inboxes: "set[asyncio.Queue[tuple[int, Piece | Answer | Exception]]]" = field(default_factory=set)
-    version: str = "0"
+    inboxes: set[Inbox] = field(default_factory=set)
+    metrics: Metrics = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self._gauges)
 
     @property
     def model(self) -> "LocalChatModel":
@@ -44,6 +54,11 @@ class Service:
         return self.media
 
     @property
+    def merge(self) -> int:
+        """Patches that become one visual token, along one side."""
+        return self.model.config.vision.spatial_merge_size
+
+    @property
     def fingerprint(self) -> str:
         """Changes with whatever may change answers."""
         return f"anyres-{self.version}-{self.model.name}-{str(self.model.dtype).removeprefix('torch.')}"
@@ -52,6 +67,16 @@ class Service:
     def names(self) -> tuple[str, ...]:
         """What the model is called in requests; the first is its own name."""
         return (self.model.name, *self.settings.names)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that the model is made of, however they are kept."""
+        return sum(one.numel() for one in self.model.model.parameters())
+
+    @property
+    def weight_bytes(self) -> int:
+        tensors = (*self.model.model.parameters(), *self.model.model.buffers())
+        return sum(one.nbytes for one in tensors)
 
     def require_model(self) -> None:
         """Raises ApiError 503 while the model is loaded."""
@@ -70,9 +95,25 @@ class Service:
         """Keeps cached prompts of one key and one `cache_salt` from all others."""
         if not owner and not cache_salt:
             return b""
-        return sha256(f"{owner}\0{cache_salt or ''}".encode()).digest()
+        return sha256(f"{owner}\0{cache_salt or ''}".encode("utf-8", "surrogatepass")).digest()
 
     def end_all(self, error: Exception) -> None:
         """Ends every answer under way with it."""
         for inbox in self.inboxes:
             inbox.put_nowait((0, error))
+
+    def _gauges(self) -> dict[str, float]:
+        now = {"num_requests_waiting": float(self.gate.waiting)}
+        if self.loaded is not None:
+            stats, cache = self.loaded.stats, self.loaded.vision_cache.stats
+            now |= {
+                "num_requests_running": stats.running,
+                "num_requests_waiting": self.gate.waiting + stats.waiting,
+                "kv_cache_bytes": stats.held_bytes,
+                "kv_cache_cap_bytes": self.loaded.kv_cap_bytes,
+                "kv_cache_usage_perc": stats.held_bytes / max(1, self.loaded.kv_cap_bytes),
+                "num_preemptions": stats.preempted,
+                "vision_cache_bytes": cache.bytes,
+                "vision_cache_cap_bytes": self.loaded.vision_cache.max_bytes,
+            }
+        return now

@@ -1,9 +1,10 @@
 """What a server is and how it does: models, health, readiness, version."""
 
 from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
 
 from anyres.server.errors import ApiError
-from anyres.server.replies import ErrorReply, Health, ModelCard, ModelList, Version
+from anyres.server.replies import ErrorReply, Health, ModelCard, ModelList, PixelLimits, Version
 from anyres.server.service import Service
 
 __all__ = ["state_routes"]
@@ -34,6 +35,11 @@ def state_routes(service: Service) -> APIRouter:
         service.require_model()
         return Health()
 
+    @router.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> Response:
+        """Counts and times in Prometheus' form."""
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
     @router.get("/version", response_model=Version)
     async def version() -> Version:
         return Version(version=service.version)
@@ -42,4 +48,12 @@ def state_routes(service: Service) -> APIRouter:
 
 
 def _card(service: Service, name: str) -> ModelCard:
-    return ModelCard(id=name, created=service.created, max_model_len=service.model.config.text.max_position_embeddings)
+    pictures = service.model.processor.image_config
+    limits = PixelLimits(
+        min_pixels=pictures.min_pixels,
+        max_pixels=pictures.max_pixels,
+        video_min_pixels=pictures.video_min_pixels,
+        video_max_pixels=pictures.video_max_pixels,
+    )
+    most = service.model.config.text.max_position_embeddings
+    return ModelCard(id=name, created=service.created, max_model_len=most, pixel_limits=limits)
