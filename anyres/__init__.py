@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from anyres.engine.engine import LocalChatModel, load
     from anyres.engine.live import LiveVideo
     from anyres.engine.options import EngineOptions, Turn
+    from anyres.engine.pin_file import Pin
     from anyres.engine.runner import Progress
     from anyres.errors import (
         AnyresError,
@@ -95,6 +96,7 @@ __all__ = [
     "NumericsError",
     "OptionError",
     "Piece",
+    "Pin",
     "Point",
     "Progress",
     "Regex",
@@ -126,6 +128,7 @@ _ELSEWHERE = {
     "LiveVideo": "anyres.engine.live",
     "LocalChatModel": "anyres.engine.engine",
     "MediaRules": "anyres.client",
+    "Pin": "anyres.engine.pin_file",
     "Point": "anyres.grounding",
     "Progress": "anyres.engine.runner",
     "Regex": "anyres.constraints",

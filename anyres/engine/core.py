@@ -12,10 +12,11 @@ from anyres.engine.blocks import BlockManager
 from anyres.engine.choosing import attempt, choose
 from anyres.engine.kv_cache import KVCache, PagedAttention
 from anyres.engine.options import EngineOptions, EngineStats
+from anyres.engine.pinned import Pins
 from anyres.engine.prefix import PrefixNames, items_of, positions_of
 from anyres.engine.runner import Feed, Progress, Runner
 from anyres.engine.sampler import Choice
-from anyres.engine.scheduler import Job, Scheduler, Sight, Span
+from anyres.engine.scheduler import Item, Job, Scheduler, Sight, Span
 from anyres.engine.speculation import Guesser, Speculation
 from anyres.engine.ticket import Event, Ticket
 from anyres.engine.vision_cache import VisionCache
@@ -43,6 +44,7 @@ class Engine:
         *,
         vision_cache: VisionCache | None = None,
         paged_attention: PagedAttention | None = None,
+        pins: Pins | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.options = options = options or EngineOptions()
@@ -53,8 +55,14 @@ class Engine:
         self._blocks = BlockManager(blocks, idle=idle)
         self._visuals = Visuals(runner, vision_cache)
         self._speculation = Speculation(most=options.guesses, row_step=runner.row_step)
+        self._pins = pins
         self._scheduler = Scheduler(
-            self._blocks, block_size=options.block_size, limits=options.limits, is_seen=self._visuals.is_seen
+            self._blocks,
+            block_size=options.block_size,
+            limits=options.limits,
+            is_seen=self._visuals.is_seen,
+            parts_ready=self._parts_ready,
+            load_blocks=1 if pins is None else pins.chunk_blocks,
         )
         self._cache = KVCache(
             model.config.text,
@@ -88,10 +96,23 @@ class Engine:
         )
 
     def prepare(self, ticket: Ticket) -> None:
-        """What `add` needs and any thread may do: the content keys of its pictures."""
+        """What `add` needs and any thread may do: the content keys of its pictures, and the pin that has most of it."""
         prompt = ticket.sequence.prompt
         ticket.items = items_of(prompt, self._pad_ids, self._runner.model.config.vision.merge_area)
         ticket.visuals = dict(zip([item.key for item in ticket.items], prompt.visuals, strict=True))
+        if self._pins is not None:
+            ticket.pinned = self._pins.find(self.names_of(ticket), ticket.prompt_length - 1)
+
+    def names_of(self, ticket: Ticket) -> PrefixNames:
+        """Of the blocks of a request that is prepared."""
+        sequence = ticket.sequence
+        return PrefixNames(
+            sequence.prompt,
+            ticket.items,
+            sequence.answer_ids,
+            block_size=self.options.block_size,
+            salt=ticket.turn.salt,
+        )
 
     def add(self, ticket: Ticket) -> None:
         """A request that is prepared and fits into `capacity`, with its siblings."""
@@ -124,29 +145,24 @@ class Engine:
         self._cache.copy(plan.copies)
         for ticket in [one for one in map(self._tickets.__getitem__, self._scheduler.running) if not one.begun]:
             self._begin(ticket, started)
+        self._load(plan.loads)
         seen_at = self._see(plan.sights, started)
         guessers = self._guessers(plan.spans)
-        plain = all(span.job.said for span in plan.spans) and not plan.sights
+        plain = all(span.job.said for span in plan.spans) and not plan.sights and not plan.loads
         self._read([span for span in plan.spans if span.job in self._tickets], seen_at)
         if plain and plan.spans:
             tokens, spent_s = sum(span.stop - span.start for span in plan.spans), self._clock() - started
             self._speculation.settle(guessers, answers=len(plan.spans), tokens=tokens, seconds=spent_s)
+        self._keep()
         self._visuals.forget(self._scheduler.forget_unwanted())
         self._count(steps=1, preempted=len(plan.stopped))
         return bool(self._tickets)
 
     def _register(self, ticket: Ticket) -> Job:
-        sequence = ticket.sequence
-        names = PrefixNames(
-            sequence.prompt,
-            ticket.items,
-            sequence.answer_ids,
-            block_size=self.options.block_size,
-            salt=ticket.turn.salt,
-        )
         tokens = ticket.prompt_length
-        limit, width = tokens + sequence.max_tokens, 1 + len(ticket.siblings)
-        ticket.job = job = Job(tokens, limit, names, ticket.items, ticket.turn.priority, width)
+        limit, width = tokens + ticket.sequence.max_tokens, 1 + len(ticket.siblings)
+        ticket.job = job = Job(tokens, limit, self.names_of(ticket), ticket.items, ticket.turn.priority, width)
+        job.loadable = 0 if ticket.pinned is None else ticket.pinned.tokens
         self._tickets[job] = ticket
         return job
 
@@ -163,6 +179,41 @@ class Engine:
         ticket.begin(now, ticket.job.reused)
         self._count(reused_tokens=ticket.job.reused)
 
+    def _parts_ready(self, job: Job, item: Item) -> int:
+        return self._visuals.parts_ready(item, self._tickets[job].visuals[item.key])
+
+    def _load(self, loads: Sequence[Span]) -> None:
+        """From pins. Where one is damaged the rest of the prompt is read like any other."""
+        for span in loads:
+            ticket, started, size = self._tickets[span.job], self._clock(), self.options.block_size
+            assert ticket.pinned is not None
+            first, stop = span.start // size, -(-span.stop // size)
+            kept = ticket.pinned.read(first, stop)
+            if kept is None:
+                span.job.loadable = span.job.computed
+                continue
+            failed = attempt(partial(self._cache.restore, span.job.table[first:stop], kept))
+            if isinstance(failed, Exception):
+                self._fail(ticket, failed)
+                continue
+            self._scheduler.advance(span)
+            ticket.note_loaded(span, self._clock() - started)
+            self._count(loaded_tokens=span.stop - span.start)
+            self._tell_reading([span.job])
+
+    def _keep(self) -> None:
+        """Some blocks of the first request that pins a prompt, as far as it was read; with the last of them it ends."""
+        keeping = (one for one in map(self._tickets.__getitem__, self._scheduler.running) if one.keeper is not None)
+        ticket = next(keeping, None)
+        if ticket is None or ticket.keeper is None or ticket.job is None:
+            return
+        places = ticket.keeper.next(ticket.job.computed)
+        if places is not None:
+            ticket.keeper.take(self._cache.export(ticket.job.table[places]))
+        if ticket.keeper.done:
+            self.drop(ticket)
+            self._send(ticket, ticket.sequence.answer())
+
     def _see(self, sights: Sequence[Sight], started: float) -> float:
         """Encodes; returns when it was done. Items that fail take their requests with them."""
         if not sights:
@@ -171,7 +222,8 @@ class Engine:
         tickets = [ticket for ticket in self._tickets.values() if ticket.begun and ticket.needs(keys)]
         for ticket in tickets:
             self._tell_encoding(ticket)
-        failed = self._visuals.encode(sights, {key: one for ticket in tickets for key, one in ticket.visuals.items()})
+        needed = {sight.item.key: self._tickets[sight.job].visuals[sight.item.key] for sight in sights}
+        failed = self._visuals.encode(sights, needed)
         seen_at = self._clock()
         for ticket in tickets:
             ticket.sequence.spend(encode_s=seen_at - started)
@@ -223,6 +275,7 @@ class Engine:
         prompts = [span for span in read if span.job not in answering]
         self._note(prompts)
         drawing = [(one, logits[span.job]) for span in read if span.job in logits for one in self._drawers(span.job)]
+        drawing = [(one, rows) for one, rows in drawing if one.keeper is None]
         stages = {self._tickets[span.job]: span.job in answering for span in read}
         self._draw(drawing, stages | {ticket: ticket.job in answering for ticket, _ in drawing}, started)
 
@@ -355,7 +408,8 @@ class Engine:
     def _tell_encoding(self, ticket: Ticket) -> None:
         """Counts what the encoder makes for this request; what was there already is left out."""
         assert ticket.job is not None
-        wanted = {item.key: item for item in ticket.items if item.parts and item.stop > ticket.job.reused}
+        known = max(ticket.job.reused, ticket.job.loadable)
+        wanted = {item.key: item for item in ticket.items if item.parts and item.stop > known}
         items = [item for item in wanted.values() if item.key not in self._visuals.cached | ticket.cached]
         sizes = [item.stop - item.start for item in items]
         parts = [item.parts if item.stop <= ticket.job.computed else self._visuals.parts(item.key) for item in items]

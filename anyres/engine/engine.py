@@ -33,6 +33,9 @@ from anyres.engine.kv_store import block_bytes
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
+from anyres.engine.pin_file import Pin
+from anyres.engine.pinned import Pins
+from anyres.engine.pinning import pin_prompt, unpin_prompt
 from anyres.engine.request import GenerationDefaults
 from anyres.engine.runner import Report, Runner
 from anyres.engine.sequences import SequenceMaker
@@ -49,6 +52,7 @@ from anyres.question import question_of
 __all__ = ["LocalChatModel", "load"]
 
 AS_CHECKPOINT = GenerationOptions()
+ONE_TOKEN = GenerationOptions(max_tokens=1)
 NEXT = Turn()
 
 
@@ -114,11 +118,14 @@ class LocalChatModel:
         self.vision_cache = VisionCache() if vision_cache is None else vision_cache
         self._runner = runner or Runner(model)
         self._clock = clock
+        disk, options = processor.cache, engine or EngineOptions()
+        self._pins = None if disk is None else Pins(disk, model, options, model_name=name)
         core = Engine(
             self._runner,
-            engine,
+            options,
             vision_cache=self.vision_cache,
-            paged_attention=choose_paged_attention(model, engine or EngineOptions()),
+            paged_attention=choose_paged_attention(model, options),
+            pins=self._pins,
             clock=clock,
         )
         self._loop = EngineLoop(core)
@@ -382,6 +389,24 @@ class LocalChatModel:
         answer = self.ask(seen, words, options=options, report=report)
         height, width = seen.original_size
         return [box.to_pixels(width=width, height=height) for box in parse_grounding(answer.text).boxes]
+
+    def pin(self, messages: Run[Message], *, report: Report | None = None, turn: Turn = NEXT) -> Pin | None:
+        """Keeps what prompts begin with on disk, so that questions behind it start at once, also in other programs.
+
+        That is a document: pictures, clips and words, as `[Message("user", (ImagePart("report.png"),))]`; what is asked
+        later goes behind them. Sizes, system message, dtype and `EngineOptions` have to be the same then. None where
+        the disk does not take it; OptionError without a cache folder.
+        """
+        return pin_prompt(self._loop, self._pins, self._ticket(messages, ONE_TOKEN, turn), messages, report)
+
+    def unpin(self, messages: Run[Message], *, turn: Turn = NEXT) -> bool:
+        """Deletes what `pin` has kept of these messages; False where that is nothing."""
+        return unpin_prompt(self._loop, self._pins, self._ticket(messages, ONE_TOKEN, turn))
+
+    @property
+    def pins(self) -> list[Pin]:
+        """What is on disk for this model."""
+        return [] if self._pins is None else self._pins.pins
 
     @cached_property
     def encoder_id(self) -> str:

@@ -84,7 +84,10 @@ class Turn:
 
 
 class EngineStats(NamedTuple):
-    """The first four are now, the others since the engine was made. `held_bytes` is the memory of the KV cache."""
+    """The first four are now, the others since the engine was made. `held_bytes` is the memory of the KV cache.
+
+    Of prompts, `reused_tokens` were in memory and `loaded_tokens` came from pins on disk.
+    """
 
     running: int = 0
     waiting: int = 0
@@ -97,3 +100,4 @@ class EngineStats(NamedTuple):
     preempted: int = 0
     guesses: int = 0
     right_guesses: int = 0
+    loaded_tokens: int = 0

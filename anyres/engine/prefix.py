@@ -38,8 +38,14 @@ class PrefixNames:
             self._names.append(self._name(len(self._names) * self._size, before))
         return self._names[i]
 
-    def _name(self, start: int, before: bytes) -> bytes:
-        stop = start + self._size
+    def up_to(self, tokens: int) -> bytes:
+        """The name of so many leading tokens, which may end within a block."""
+        blocks, rest = divmod(tokens, self._size)
+        before = self(blocks - 1) if blocks else self._root
+        return self._name(tokens - rest, before + b"part", count=rest) if rest else before
+
+    def _name(self, start: int, before: bytes, count: int | None = None) -> bytes:
+        stop = start + (self._size if count is None else count)
         digest = hashlib.sha256(before)
         digest.update(_ids(self._prompt, self._answer_ids, start, stop).numpy().data)
         digest.update(positions_of(self._prompt, start, stop).contiguous().numpy().data)

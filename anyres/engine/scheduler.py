@@ -71,7 +71,7 @@ class Job:
     said: int = 0  # of the tokens that are not, those which the answer has just got; 0 while a prompt is read
     guessed: int = 0  # tokens behind the known ones that the next pass tries
     reused: int = 0  # of those, how many were there when the job last started
-    loadable: int = 0  # leading tokens whose keys and values a pin has; whole blocks, and never the last token
+    loadable: int = 0  # leading tokens whose keys and values a pin has; never the last token
     table: list[int] = field(default_factory=list)
     named: int = 0  # leading blocks whose names are known to the manager
     rank: tuple[int, int] = (0, 0)
@@ -321,7 +321,7 @@ class Scheduler:
         return shared + self.blocks_for(job.tokens) - len(job.table)
 
     def _look(self, reading: Sequence[Job], patches: int) -> tuple[list[Sight], list[tuple[Job, Item]]]:
-        """Parts of items to encode now, as many as the budget holds and at least one; and items that wait for frames."""
+        """Parts of items to encode now, as many as the budget holds and at least one; and items that wait."""
         left = patches
         sights: list[Sight] = []
         waits: list[tuple[Job, Item]] = []
@@ -359,9 +359,9 @@ class Scheduler:
         loads: list[Span] = []
         for job in [one for one in reading if one.computed < one.loadable]:
             at = job.computed // size
-            stop = min(job.loadable // size, (at // self._load_blocks + 1) * self._load_blocks)
+            stop = (at // self._load_blocks + 1) * self._load_blocks
             if left > 0:
-                loads.append(Span(job, job.computed, stop * size))
+                loads.append(Span(job, job.computed, min(job.loadable, stop * size)))
                 left -= stop - at
         return loads
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 
 from anyres.chat import Answer, Piece
 from anyres.engine.options import Turn
+from anyres.engine.pinned import Keeper, PinReader
 from anyres.engine.request import Sequence
 from anyres.engine.runner import Progress
-from anyres.engine.scheduler import Item, Job
+from anyres.engine.scheduler import Item, Job, Span
 from anyres.engine.speculation import Guesser
 from anyres.model_input import VisualInput
 
@@ -26,7 +27,8 @@ class Ticket:
     """What is asked, where its events go, and when it runs.
 
     `siblings` are further answers to the same prompt, which is read once. `send` is called in the engine's thread;
-    where it raises RuntimeError, nobody listens any longer. The rest is the engine's.
+    where it raises RuntimeError, nobody listens any longer. With a `keeper` the prompt is read for the blocks that it
+    takes, and the answer is empty. The rest is the engine's.
     """
 
     sequence: Sequence
@@ -34,6 +36,8 @@ class Ticket:
     send: Callable[[Event], None] = _to_nobody
     reports: bool = False
     siblings: tuple["Ticket", ...] = ()
+    keeper: Keeper | None = None
+    pinned: PinReader | None = None
     job: Job | None = None
     items: tuple[Item, ...] = ()
     visuals: dict[bytes, VisualInput] = field(default_factory=dict)
@@ -51,7 +55,7 @@ class Ticket:
 
     def needs(self, keys: Collection[bytes]) -> bool:
         """Whether it has yet to read some of these items."""
-        computed = 0 if self.job is None else self.job.computed
+        computed = 0 if self.job is None else max(self.job.computed, self.job.loadable)
         return any(item.key in keys and item.stop > computed for item in self.items)
 
     def begin(self, now: float, reused: int) -> None:
@@ -63,7 +67,14 @@ class Ticket:
     def join(self, parent: "Ticket") -> None:
         """Goes on from where another has read the same prompt."""
         self.items, self.visuals, self.added_at, self.begun = parent.items, parent.visuals, parent.added_at, True
+        self.pinned = parent.pinned
         self.sequence.usage, self.sequence.timings = parent.sequence.usage, parent.sequence.timings
+
+    def note_loaded(self, span: Span, seconds: float) -> None:
+        """Blocks came from a pin; those that come again, because the request had to stop, are counted once."""
+        self.sequence.spend(prefill_s=seconds)
+        if span.start == self.sequence.usage.cached_tokens:
+            self.sequence.usage = replace(self.sequence.usage, cached_tokens=span.stop)
 
     def note_cached(self, item: Item, start: int) -> None:
         """The visual tokens of an item came from the vision cache, those before `start` from the KV cache."""

@@ -1,6 +1,7 @@
 """Visual tokens that requests are about to read: encoded in parts, taken from the vision cache, and let go."""
 
 from collections.abc import Mapping, Sequence
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -9,8 +10,11 @@ from anyres.engine.runner import Runner, VisualPart
 from anyres.engine.scheduler import Item, Sight
 from anyres.engine.vision_cache import VisionCache
 from anyres.model_input import VisualInput
+from anyres.processing.streaming import StreamedClip
 
 __all__ = ["Visuals"]
+
+MOST_DECODING = 2  # clips at a time: each takes memory for all of its frames
 
 
 class Visuals:
@@ -22,6 +26,7 @@ class Visuals:
         self._parts: dict[bytes, list[Tensor]] = {}  # of items under way
         self._done: dict[bytes, int] = {}  # how many parts of an item are encoded
         self._whole: dict[bytes, Tensor] = {}
+        self._decoding: list[ref[StreamedClip]] = []
         self.cached: set[bytes] = set()  # those from the vision cache
 
     def is_seen(self, key: bytes) -> bool:
@@ -31,6 +36,18 @@ class Visuals:
             self._whole[key] = found_MD
             self.cached.add(key)
         return found_MD is not None
+
+    def parts_ready(self, item: Item, visual: VisualInput) -> int:
+        """How many leading parts can be encoded without a wait. Asking starts the decoding of a clip."""
+        if not isinstance(visual, StreamedClip):
+            return item.parts
+        clips = [clip for clip in (ref() for ref in self._decoding) if clip is not None and not clip.done]
+        if not any(clip is visual for clip in clips):
+            if len(clips) >= MOST_DECODING:
+                return 0
+            clips.append(visual)
+        self._decoding = [ref(clip) for clip in clips]
+        return visual.ready_rows() // item.patches
 
     def parts(self, key: bytes) -> int:
         """How many parts of an item were encoded here."""

@@ -53,10 +53,16 @@ class StreamedClip(VisualInput):
         assert self.decoder is not None, "a clip with its decoder"
         self.decoder.begin()
 
-    def ready(self, stop: int) -> bool:
-        """Whether the patches before `stop` come, or raise, without a wait. Asking starts the decoding."""
+    def ready_rows(self) -> int:
+        """How many leading patches come, or raise, without a wait. Asking starts the decoding."""
         assert self.decoder is not None, "a clip with its decoder"
-        return self.decoder.ready(stop)
+        return self.decoder.ready_rows()
+
+    @property
+    def done(self) -> bool:
+        """Whether decoding has ended, well or not."""
+        assert self.decoder is not None, "a clip with its decoder"
+        return self.decoder.ended
 
     def patches(self, start: int = 0, stop: int | None = None) -> Tensor:
         """As those of VisualInput; waits for the frames that are needed, not for those behind them."""
@@ -131,7 +137,7 @@ class ClipDecoder:
         self._pixels_PX: Tensor | None = None
         self._rows = 0  # that are in their places
         self._error: AnyresError | None = None
-        self._ended = False
+        self.ended = False
         self._stopped = False
         self._changed = Condition()
 
@@ -141,7 +147,7 @@ class ClipDecoder:
             self.begin()
             assert self._pixels_PX is not None
             wanted = len(self._pixels_PX) if stop is None else min(stop, len(self._pixels_PX))
-            self._changed.wait_for(lambda: self._rows >= wanted or self._ended)
+            self._changed.wait_for(lambda: self._rows >= wanted or self.ended)
             if self._rows >= wanted:
                 return self._pixels_PX
             assert self._error is not None, "a bug, or decoding was stopped"
@@ -153,11 +159,12 @@ class ClipDecoder:
             if self._pixels_PX is None:
                 self._start()
 
-    def ready(self, stop: int) -> bool:
-        """Whether `wait_for(stop)` would return or raise at once."""
+    def ready_rows(self) -> int:
+        """Up to which `stop` `wait_for(stop)` would return or raise at once."""
         with self._changed:
             self.begin()
-            return self._rows >= stop or self._ended
+            assert self._pixels_PX is not None
+            return len(self._pixels_PX) if self.ended else self._rows
 
     def stop(self) -> None:
         """Nobody waits any more."""
@@ -175,7 +182,7 @@ class ClipDecoder:
             self._pixels_PX = torch.empty(t * h * w, values, dtype=torch.uint8)
             Thread(target=self._run, name="anyres-clip", daemon=True).start()
         else:
-            self._pixels_PX, self._rows, self._ended = kept_PX, len(kept_PX), True
+            self._pixels_PX, self._rows, self.ended = kept_PX, len(kept_PX), True
             self._source.opened.close()
 
     def _kept(self, shape: tuple[int, int]) -> Tensor | None:
@@ -191,7 +198,7 @@ class ClipDecoder:
             self._error = error
         finally:
             with self._changed:
-                self._ended = True
+                self.ended = True
                 self._changed.notify_all()
 
     def _decode(self) -> None:
