@@ -78,10 +78,9 @@ class Sources:
         comma = url.find(",", 0, 1024)
         if comma < 0 or not url[:comma].lower().endswith(";base64"):
             raise refusal(kind, "base64", "a data: URL without ;base64, in it", _DATA)
-        body = url[comma + 1 :]
-        self.check_bytes(kind, len(body) * 3 // 8)  # half of it may be blanks; exact below
+        self.check_bytes(kind, (len(url) - comma) * 3 // 8)  # half of it may be blanks; exact below
         try:
-            data = base64.b64decode("".join(body.split()), validate=True)
+            data = base64.b64decode("".join(url[comma + 1 :].split()), validate=True)
         except (binascii.Error, ValueError):  # ValueError: letters outside ASCII
             raise refusal(kind, "base64", "not valid base64", _DATA) from None
         self.check_bytes(kind, len(data))
@@ -121,9 +120,10 @@ def _read_below(root: Path, url: str, max_bytes: int) -> bytes | None:
         descriptor = _open_below(root, names)
     except OSError:
         return None
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None
         return file.read(max_bytes + 1)
 
 

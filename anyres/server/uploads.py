@@ -49,7 +49,8 @@ class Uploads:
     def __init__(self, folder: Path, max_bytes: int, *, max_owner_bytes: int = 1 << 30) -> None:
         self.max_bytes = max_bytes
         self.max_owner_bytes = max_owner_bytes
-        self._folder = folder
+        self.folder = folder
+        self._sweep()
 
     def put(self, owner: str, name: str, data: bytes) -> str:
         """Stores a file, and gives its id. UploadError when it is too large, or with others too much."""
@@ -59,11 +60,14 @@ class Uploads:
             raise UploadError("file", f"{len(data):,} bytes", f"at most {self.max_bytes:,} (--max-video-bytes)")
         there = self.files(owner)
         self._check_room(there, len(data))
-        folder = self._folder_of(owner)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         stored = StoredFile(f"file-{secrets.token_hex(16)}", name[:_MOST_NAME], len(data), int(time.time()))
-        _write(folder / f"{stored.id}.bin", data)
-        _write(folder / f"{stored.id}.json", json.dumps(asdict(stored)).encode())
+        folder = self._folder_of(owner)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write(folder / f"{stored.id}.bin", data)
+            _write(folder / f"{stored.id}.json", json.dumps(asdict(stored)).encode())
+        except OSError as error:
+            raise UploadError("file", f"cannot be stored ({error.strerror})", "room on the server's disk") from None
         return stored.id
 
     def get(self, owner: str, file_id: str) -> bytes:
@@ -98,6 +102,12 @@ class Uploads:
                 continue
         return sorted(found, key=lambda file: (file.created, file.id))
 
+    def _sweep(self) -> None:
+        """Takes away what a server that was killed has left half done."""
+        for path in self.folder.glob("*/file-*"):
+            if path.suffix == ".part" or (path.suffix == ".bin" and not path.with_suffix(".json").exists()):
+                path.unlink(missing_ok=True)
+
     def _check_room(self, there: list[StoredFile], size: int) -> None:
         taken = sum(file.size for file in there)
         if len(there) >= _MOST_FILES or taken + size > self.max_owner_bytes:
@@ -105,7 +115,7 @@ class Uploads:
             raise UploadError("file", seen, f"{_MOST_FILES:,} files, {self.max_owner_bytes:,} bytes; delete some")
 
     def _folder_of(self, owner: str) -> Path:
-        return self._folder / hashlib.sha256(b"anyres uploads" + owner.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.folder / hashlib.sha256(b"anyres uploads" + owner.encode("utf-8", "surrogatepass")).hexdigest()
 
     def _path(self, owner: str, file_id: str, suffix: str) -> Path:
         if _ID.fullmatch(file_id) is None:
@@ -121,8 +131,22 @@ def _write(path: Path, data: bytes) -> None:
     """Whole or not at all, and on the disk when it returns."""
     part = path.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Else a name may be lost although its file is written; Windows opens no folders."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -227,7 +227,8 @@ CLIPS: dict[str, tuple[bytes, str]] = {
     "JPEG 2000 in MOV": (clip(3, "jpeg2000", "mov"), NO_CLIP),
     "cut": (CLIP[:300], NO_CLIP),
     "no index": (CLIP[: CLIP.index(b"moov")], NO_CLIP),
-    "frames of 65,535 squared": (of_any_size(65_535), "video_too_large"),
+    "frames of 16,000 squared": (of_any_size(16_000), "video_too_large"),
+    "frames of 65,535 squared": (of_any_size(65_535), ""),  # FFmpeg looks at the frames then
     "another size in its head": (with_number(CLIP, b"avc1", 24, 0xFFFFFFFF), ""),
     "another size in its frames": (of_any_size(256), ""),
     "empty moov": (moov(), NO_CLIP),
