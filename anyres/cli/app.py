@@ -23,6 +23,7 @@ from anyres.cli.card import card
 from anyres.cli.find import find
 from anyres.cli.inspect import inspect
 from anyres.cli.models import models
+from anyres.cli.pin import pin
 from anyres.cli.pull import pull
 from anyres.cli.quantize import quantize
 from anyres.cli.serve import serve
@@ -112,7 +113,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models, card, cache, quantize, train, serve):
+for command in (find, inspect, verify, pull, models, card, pin, cache, quantize, train, serve):
     app.command()(command)
 
 

@@ -33,6 +33,7 @@ def test_what_is_there(run: Run, kept: DiskCache) -> None:
         "bytes": 3 * each,
         "limit_bytes": kept.max_bytes,
         "kinds": {"frames": {"entries": 1, "bytes": each}, "vision": {"entries": 2, "bytes": 2 * each}},
+        "pins": [],
     }
     lines = run("cache").stdout.splitlines()
     assert [line.split()[-3] for line in lines[1:3]] == ["1", "2"]
