@@ -61,7 +61,7 @@ export const countTokens = (endpoint, body, signal) =>
   call(endpoint, "/v1/chat/completions/input_tokens", { body, signal });
 
 /** Pictures of a document's pages or the frames a clip is seen as, drawn by the server. */
-export const preview = (endpoint, part, signal) => call(endpoint, "/v1/previews", { body: part, signal });
+export const preview = (endpoint, part, signal) => call(endpoint, "/v1/previews", { body: { part }, signal });
 
 /** Chunks of an answer as they come. Raises ApiError, also for an error inside the stream. */
 export async function* streamChat(endpoint, body, signal) {

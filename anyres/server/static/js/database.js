@@ -101,6 +101,7 @@ function withNames(chat, renamed) {
     ...one,
     ...(one.blob ? { blob: renamed.get(one.blob) } : {}),
     ...(one.blobs ? { blobs: one.blobs.map((id) => renamed.get(id)) } : {}),
+    ...(one.pages ? { pages: one.pages.map(part) } : {}),
   });
   const entries = Object.entries(chat.nodes).map(([id, node]) => [
     id, node.media ? { ...node, media: node.media.map(part) } : node,

@@ -7,7 +7,13 @@ const NAME = String.raw`<\|object_ref_start\|>((?:(?!<\|)[^])*)<\|object_ref_end
 const MARKED = new RegExp(String.raw`(?:${NAME}\s*)?<\|(box|quad)_start\|>\s*${PLACE}\s*<\|\2_end\|>|${NAME}`, "g");
 const BARE = new RegExp(String.raw`${NAME}|${PAIR}\s*,\s*${PAIR}`, "g");
 const ANY_MARK = /<\|(?:box|quad)_(?:start|end)\|>/;
-const UNFINISHED = /<(?:\|[^]*)?$/;
+const BEGUN = String.raw`<(?:\|[a-z_]*\|?)?`;
+const NAMED = String.raw`<\|object_ref_start\|>[^<]*<\|object_ref_end\|>\s*`;
+// At the end of a text: a place not closed yet, a name not closed or without its place yet, a mark not whole yet.
+const PENDING = new RegExp(
+  String.raw`(?:${NAMED})?<\|(?:box|quad)_start\|>[^<]*(?:${BEGUN})?$|${NAMED}(?:${BEGUN})?$` +
+  String.raw`|<\|object_ref_start\|>[^<]*(?:${BEGUN})?$|${BEGUN}$`,
+);
 
 /** Pieces of an answer in order: {text} or {place: {label, x1, y1, x2, y2, point}}; text is whatever is no place. */
 export function placesIn(text) {
@@ -40,15 +46,7 @@ function placeOf(values) {
 }
 
 /** The answer so far without a mark that has only begun to arrive. */
-export function withoutUnfinished(text) {
-  const opened = Math.max(text.lastIndexOf("<|object_ref_start|>"), text.lastIndexOf("<|box_start|>"));
-  if (opened < 0) return text.replace(UNFINISHED, "");
-  const rest = text.slice(opened);
-  const named = rest.startsWith("<|object_ref") ? opened : text.lastIndexOf("<|object_ref_start|>", opened);
-  const whole = rest.startsWith("<|box") ? rest.includes("<|box_end|>") : false;
-  if (whole) return text.slice(0, opened) + rest.replace(UNFINISHED, "");
-  return text.slice(0, named >= 0 && !text.slice(named, opened).includes("<|box_end|>") ? named : opened);
-}
+export const withoutUnfinished = (text) => text.replace(PENDING, "");
 
 export const keyOf = ({ label, x1, y1, x2, y2 }) => `${x1},${y1},${x2},${y2},${label}`;
 

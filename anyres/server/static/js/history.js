@@ -2,7 +2,7 @@
 import { exportChats, importChats, sweepBlobs } from "./database.js";
 import { currentChat, db, keepChat, notify, showChat, store, updateChat } from "./state.js";
 import { stopAll } from "./answering.js";
-import { branchAt, turnTo } from "./tree.js";
+import { blobsOfPart, branchAt, turnTo } from "./tree.js";
 
 export const turn = (nodeId, step) => updateChat(currentChat().id, (chat) => turnTo(chat, nodeId, step));
 
@@ -26,7 +26,7 @@ export async function remove(id) {
   notify("deleted");
 }
 
-const blobsOfDraft = () => store.get().draft.media.flatMap((part) => part.blobs ?? [part.blob]);
+const blobsOfDraft = () => store.get().draft.media.flatMap(blobsOfPart);
 
 /** Chats that hold all words of `query`, newest first. */
 export function find(chats, query) {

@@ -11,6 +11,7 @@ const ALLOWED = {
   ALLOWED_ATTR: ["start", "align", "type", "checked", "disabled", "class", "data-place"],
   ALLOW_DATA_ATTR: false,
   ALLOW_ARIA_ATTR: false,
+  RETURN_TRUSTED_TYPE: true,
 };
 
 const ESCAPES = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
@@ -74,4 +75,5 @@ const marked = new Marked({
 /** The blocks of a text (paragraphs, lists, tables): while it grows only the last one changes. */
 export const blocksOf = (text) => marked.lexer(visible(text)).filter((token) => token.type !== "space");
 
+/** HTML of a block, as the browser's TrustedHTML where it has that. */
 export const htmlOf = (block) => DOMPurify.sanitize(marked.parser([block]), ALLOWED);

@@ -1,9 +1,12 @@
 // Files, pastes, drops and captures become parts of the draft: {kind, name, blob, width, height, ...}.
-import { blobOf, dataUrlOf, keepBlob } from "./database.js";
+import { blobOf, keepBlob } from "./database.js";
 import { preview } from "./api.js";
 import { openClip } from "./clip.js";
-import { laneEndpoint } from "./models.js";
+import { hasKnobs, laneEndpoint } from "./models.js";
+import { filePart } from "./request.js";
+import { HERE } from "./settings.js";
 import { db, notify, store } from "./state.js";
+import { picturesOf } from "./tree.js";
 
 const MIB = 1 << 20;
 // Limits the server would refuse at, told before anything is sent.
@@ -38,7 +41,7 @@ export async function addPicture(blob, name) {
   addParts([{ kind: "image", name, blob: await keepBlob(db, blob), ...size }]);
 }
 
-const pictureCount = () => store.get().draft.media.filter((part) => part.kind === "image").length;
+const pictureCount = () => picturesOf(store.get().draft).length;
 
 async function sizeOf(blob) {
   try {
@@ -59,23 +62,29 @@ async function addVideo(file, name) {
   addParts([{ ...clip, fps: 2, start: 0, end: duration }]);
 }
 
-/** The server draws a document's pages; each becomes a picture of the question. */
+/** The server draws a document's pages: they are shown, and the document itself is sent. */
 async function addDocument(file, name) {
-  const { settings } = store.get();
   notify("drawingPages", { name });
   try {
-    const part = { type: "file", file: { file_data: await dataUrlOf(file), filename: name } };
-    const { pages, total } = await preview(laneEndpoint(store.get(), settings.lanes[0]), part);
-    const room = MOST_PICTURES - pictureCount();
-    const parts = [];
-    for (const { image, width, height, page } of pages.slice(0, room)) {
-      parts.push({ kind: "image", name, page, pages: total, blob: await keepBlob(db, blobOf(image)), width, height });
+    const { pictures } = await preview(previewEndpoint(), await filePart(file, name));
+    const pages = [];
+    for (const [i, seen] of pictures.entries()) {
+      const { image, original_width: width, original_height: height } = seen;
+      pages.push({ kind: "image", name, page: i + 1, blob: await keepBlob(db, blobOf(image)), width, height });
     }
-    addParts(parts);
-    if (total > parts.length) notify("somePages", { taken: parts.length, total });
+    if (pictureCount() + pages.length > MOST_PICTURES) return notify("tooMany", { bad: true, most: MOST_PICTURES });
+    addParts([{ kind: "document", name, blob: await keepBlob(db, file), pages }]);
+    return notify("pagesDrawn", { count: pages.length });
   } catch (error) {
-    notify("noPages", { bad: true, name, reason: error.message ?? "" });
+    return notify("noPages", { bad: true, name, reason: error.message ?? "" });
   }
+}
+
+/** The first lane's server where it knows previews, else the page's own. */
+export function previewEndpoint() {
+  const state = store.get();
+  const [lane] = state.settings.lanes;
+  return hasKnobs(state, lane) ? laneEndpoint(state, lane) : HERE;
 }
 
 export const removePart = (at) =>

@@ -32,6 +32,6 @@ export const modelOf = (state, lane) => state.models[lane.endpoint]?.list.find((
 export const hasKnobs = (state, lane) => modelOf(state, lane)?.owned_by === "anyres";
 
 /** The checkpoint's own pixel limits, where the server tells them. */
-export const limitsOf = (state, lane = state.settings.lanes[0]) => modelOf(state, lane)?.image_limits ?? {};
+export const limitsOf = (state, lane = state.settings.lanes[0]) => modelOf(state, lane)?.pixel_limits ?? {};
 
 export const laneEndpoint = (state, lane) => endpointOf(state.settings, lane.endpoint);

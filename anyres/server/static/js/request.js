@@ -30,25 +30,42 @@ async function questionOf(node, { db, budget, knobs, newest }) {
   return { role: "user", content: parts };
 }
 
-async function partsOf(part, { db, budget, knobs }) {
-  if (part.kind === "video") {
-    const url = await dataUrlOf(await db.get("blobs", part.blob));
-    const { fps, start, end } = part;
-    const range = { ...(start > 0 ? { video_start: start } : {}), ...(end < part.duration ? { video_end: end } : {}) };
-    return [{ type: "video_url", video_url: { url }, ...(knobs ? { fps, ...range } : {}) }];
+async function partsOf(part, room) {
+  const { db, budget, knobs } = room;
+  if (part.kind === "video") return [await clipPart(part, room)];
+  if (part.kind === "live") return livePart(part, room);
+  if (part.kind === "document" && knobs) {
+    return [{ ...(await filePart(await db.get("blobs", part.blob), part.name)), max_pixels: budget }];
   }
-  if (part.kind === "live") {
-    const frames = [];
-    for (const id of part.blobs) frames.push(await dataUrlOf(await db.get("blobs", id)));
-    return knobs
-      ? [{ type: "video", video: frames, fps: part.fps }]
-      : frames.map((url) => ({ type: "image_url", image_url: { url } }));
-  }
-  const blob = await db.get("blobs", part.blob);
-  const most = part.budget ? part.budget * FACTOR ** 2 : budget;
-  const url = await dataUrlOf(knobs ? blob : await shrunk(blob, part, most));
-  return [{ type: "image_url", image_url: { url }, ...(knobs ? { max_pixels: most } : {}) }];
+  const pictures = part.kind === "document" ? part.pages : [part];
+  return Promise.all(pictures.map((one) => picturePart(one, room)));
 }
+
+export async function clipPart({ blob, fps, start, end, duration }, { db, knobs }) {
+  const url = await dataUrlOf(await db.get("blobs", blob));
+  const range = { ...(start > 0 ? { video_start: start } : {}), ...(end < duration ? { video_end: end } : {}) };
+  return { type: "video_url", video_url: { url }, ...(knobs ? { fps, ...range } : {}) };
+}
+
+const FEWEST_FRAMES = 4; // of a list: the server refuses fewer, as DashScope does
+
+async function livePart({ blobs, fps }, { db, knobs }) {
+  const frames = [];
+  for (const id of blobs) frames.push(await dataUrlOf(await db.get("blobs", id)));
+  if (!knobs) return frames.map((url) => ({ type: "image_url", image_url: { url } }));
+  while (frames.length < FEWEST_FRAMES) frames.push(frames.at(-1));
+  return [{ type: "video", video: frames, fps }];
+}
+
+async function picturePart(part, { db, budget, knobs }) {
+  const blob = await db.get("blobs", part.blob);
+  const url = await dataUrlOf(knobs ? blob : await shrunk(blob, part, budget));
+  return { type: "image_url", image_url: { url }, ...(knobs ? { max_pixels: budget } : {}) };
+}
+
+export const filePart = async (blob, filename) => ({
+  type: "file", file: { filename, file_data: await dataUrlOf(blob) },
+});
 
 /** The picture at the size its budget allows, for endpoints that have no such knob. */
 export async function shrunk(blob, { width, height }, maxPixels) {

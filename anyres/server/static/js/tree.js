@@ -56,10 +56,14 @@ export function branchAt(chat, id) {
   return { ...createChat(), title: chat.title, nodes, head: id };
 }
 
-/** Ids of the blobs that a chat's pictures and clips are kept under. */
-export function blobsOf(chat) {
-  return Object.values(chat.nodes).flatMap((node) => (node.media ?? []).flatMap((part) => part.blobs ?? [part.blob]));
-}
+/** Ids of the bytes of a picture, a clip, frames, or a document with its pages. */
+export const blobsOfPart = (part) => [part.blob, ...(part.blobs ?? []), ...(part.pages ?? []).map((page) => page.blob)].filter(Boolean);
+
+export const blobsOf = (chat) => Object.values(chat.nodes).flatMap((node) => (node.media ?? []).flatMap(blobsOfPart));
+
+/** The pictures of a question in the order they are sent: a document gives its pages. */
+export const picturesOf = (node) =>
+  (node.media ?? []).flatMap((part) => (part.kind === "image" ? [part] : part.kind === "document" ? part.pages : []));
 
 /** First words of a question, as the name of its chat. */
 export function titleOf(text, fallback) {

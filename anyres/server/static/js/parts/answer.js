@@ -11,7 +11,8 @@ import { JsonAnswer } from "./json.js";
 import { Markdown } from "./markdown.js";
 import { t } from "../words.js";
 
-export function Answer({ answer, nodeId, pictures, headed }) {
+/** `tools` are further buttons for the line below. */
+export function Answer({ answer, nodeId, pictures, headed, tools }) {
   const root = useRef(null);
   const [active, setActive] = useState(null);
   const running = answer.status === "running";
@@ -30,7 +31,7 @@ export function Answer({ answer, nodeId, pictures, headed }) {
       active=${active} onActive=${setActive} />`}
     ${answer.tools?.map((tool) => html`<pre class="plain"><b>${visible(tool.name)}</b> ${visible(tool.arguments)}</pre>`)}
     ${answer.error && html`<${Failure} error=${answer.error} onRetry=${() => regenerate(nodeId)} />`}
-    <${Footer} answer=${answer} running=${running} nodeId=${nodeId} />
+    <${Footer} answer=${answer} running=${running} nodeId=${nodeId} tools=${tools} />
   </section>`;
 }
 
@@ -63,7 +64,7 @@ function Body({ answer, running }) {
 
 const ENDED = { stopped: "stopped", cut: "cutOff" };
 
-function Footer({ answer, running, nodeId }) {
+function Footer({ answer, running, nodeId, tools }) {
   const ended = ENDED[answer.status] ?? (answer.finish === "length" ? "lengthReached" : null);
   return html`<footer class="figures">
     <p class="stats">
@@ -74,7 +75,7 @@ function Footer({ answer, running, nodeId }) {
     <span class="tools">
       ${running
         ? html`<${IconButton} icon="stop" label=${t("stop")} onClick=${() => stop(nodeId)} />`
-        : html`<${IconButton} icon="copy" label=${t("copyAnswer")} onClick=${() => copyText(answer.text)} />`}
+        : html`<${IconButton} icon="copy" label=${t("copyAnswer")} onClick=${() => copyText(answer.text)} />${tools}`}
     </span>
   </footer>`;
 }

@@ -5,6 +5,7 @@ import { html } from "../view.js";
 import { Picture } from "./blobs.js";
 import { costOf } from "./cost.js";
 import { Icon, IconButton } from "./icons.js";
+import { picturesOf } from "../tree.js";
 import { Timeline } from "./timeline.js";
 import { grouped } from "../numbers.js";
 import { t } from "../words.js";
@@ -17,16 +18,20 @@ export const Attachments = ({ draft, settings, limits }) => html`<div class="att
 </div>`;
 
 function Attached({ part, at, cost }) {
-  const name = part.page ? t("pageOf", { name: part.name, page: part.page, pages: part.pages }) : part.name;
-  const view = () => store.set({ panel: "viewer", viewed: part });
+  const { name } = part;
+  const pictures = picturesOf({ media: [part] });
   return html`<li class="attached">
-    ${part.kind === "image"
-      ? html`<button type="button" class="thumb" aria-label=${t("showLarge", { name })} onClick=${view}><${Picture} part=${part} alt="" /></button>`
-      : html`<span class="thumb"><${Icon} name="film" /></span>`}
+    ${pictures.map((one) => html`<${Thumb} key=${one.blob} part=${one} />`)}
+    ${pictures.length === 0 && html`<span class="thumb"><${Icon} name="film" /></span>`}
     <span class="attached-text">
-      <span class="attached-name" title=${name}>${part.page ? t("page", { page: part.page }) : name}</span>
+      <span class="attached-name" title=${name}>${name}</span>
       <span class="fine">${cost ? t("tokensShort", { count: grouped(cost.tokens) }) : ""}</span>
     </span>
     <${IconButton} icon="close" label=${t("removeNamed", { name })} onClick=${() => removePart(at)} />
   </li>`;
 }
+
+const nameOf = ({ name, page }) => (page ? t("pageOf", { name, page }) : name);
+
+const Thumb = ({ part }) => html`<button type="button" class="thumb" aria-label=${t("showLarge", { name: nameOf(part) })}
+  onClick=${() => store.set({ panel: "viewer", viewed: part })}><${Picture} part=${part} alt="" /></button>`;

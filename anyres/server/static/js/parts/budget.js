@@ -11,7 +11,7 @@ export function Budget({ state }) {
   const { draft, settings } = state;
   const limits = limitsOf(state);
   const told = useServerCost(state);
-  const pictures = draft.media.some((part) => part.kind === "image");
+  const pictures = draft.media.some((part) => part.kind === "image" || part.kind === "document");
   if (!draft.media.length) return null;
   const here = draftTokens(draft, settings, limits);
   return html`<div class="budget">

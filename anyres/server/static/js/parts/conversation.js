@@ -1,5 +1,5 @@
 // The turns of a chat, from the first question to the newest answer; stays at the end while that is in view.
-import { pathTo } from "../tree.js";
+import { pathTo, picturesOf } from "../tree.js";
 import { html, useEffect, useLayoutEffect, useRef } from "../view.js";
 import { Answers, Question } from "./turn.js";
 import { t } from "../words.js";
@@ -15,7 +15,7 @@ export function Conversation({ chat, state }) {
   return html`<div class="conversation" role="log" aria-live="off" aria-label=${t("conversation")}>
     ${path.map((node) => {
       if (node.role === "user") {
-        pictures.push(...(node.media ?? []).filter((part) => part.kind === "image"));
+        pictures.push(...picturesOf(node));
         return html`<${Question} key=${node.id} node=${node} chat=${chat} running=${Boolean(state.running[path.at(-1).id])} />`;
       }
       return html`<${Answers} key=${node.id} node=${node} chat=${chat} pictures=${[...pictures]} />`;

@@ -10,11 +10,12 @@ import { plan } from "./timeline.js";
 
 const PAUSE_MS = 400;
 
-/** [height, width] and visual tokens of a part, as far as they are known here. */
+/** Visual tokens of a part, and the [height, width] of one picture, as far as they are known here. */
 export function costOf(part, settings, limits) {
   if (part.kind === "video") return part.duration ? plan(part, limits) : null;
+  if (part.kind === "document") return { tokens: part.pages.reduce((sum, page) => sum + costOf(page, settings, limits).tokens, 0) };
   if (part.kind !== "image") return null;
-  const size = imageSize(part.height, part.width, (part.budget ?? settings.budget) * FACTOR ** 2, limits);
+  const size = imageSize(part.height, part.width, settings.budget * FACTOR ** 2, limits);
   return { size, tokens: tokensOf(size) };
 }
 

@@ -22,7 +22,7 @@ export function GroundedPicture({ pictures, places, told, active, onActive }) {
   return html`<figure class="grounded">
     ${pictures.length > 1 && html`<div class="tabs" role="group" aria-label=${t("whichPicture")}>
       ${pictures.map((one, i) => html`<button type="button" key=${i} aria-pressed=${i === chosen} onClick=${() => choose(i)}>
-        ${i + 1}</button>`)}
+        ${t("pictureNumber", { number: i + 1 })}</button>`)}
     </div>`}
     <div class="canvas">
       <${Picture} key=${part.blob} part=${part} alt=${alt} />

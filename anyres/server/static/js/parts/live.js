@@ -17,8 +17,8 @@ export function LivePanel({ live, budget }) {
     <div class="live-side">
       <p class="live-state"><span class="dot"></span>${t("live")}
         <span class="fine">${t("liveState", { count: live.frames.length, tokens: grouped(tokens), budget: grouped(budget), dropped: live.dropped })}</span></p>
-      <ol class="strip small">
-        ${live.frames.map((frame) => html`<li key=${frame.at}><img src=${frame.url} alt="" /></li>`)}
+      <ol class="strip small newest">
+        ${live.frames.toReversed().map((frame) => html`<li key=${frame.at}><img src=${frame.url} alt="" /></li>`)}
       </ol>
       <meter min="0" max=${budget} value=${tokens} aria-label=${t("liveBudget")}></meter>
       <p class="fine">${t("liveHelp")}</p>

@@ -1,7 +1,9 @@
 // A clip: which part of it is looked at, and which moments are taken as frames.
 import { openClip, pictureAt, timeText } from "../clip.js";
-import { changePart } from "../media.js";
-import { limitsOf } from "../models.js";
+import { preview } from "../api.js";
+import { changePart, previewEndpoint } from "../media.js";
+import { clipPart } from "../request.js";
+import { hasKnobs, limitsOf } from "../models.js";
 import { db, store } from "../state.js";
 import { clipTokens, frameCount, frameSize, frameTimes } from "../sizes.js";
 import { html, useEffect, useMemo, useState } from "../view.js";
@@ -52,6 +54,31 @@ function usePictures(id, times) {
 const spread = (times) =>
   times.length <= MOST_SHOWN ? times : frameTimes(0, times.length - 1, MOST_SHOWN).map((i) => times[Math.round(i)]);
 
+const SETTLED_MS = 700;
+
+/** What the server takes of the clip: its frames and their cost; null until it has answered. */
+function useSeen(part) {
+  const [seen, setSeen] = useState(null);
+  const state = store.get();
+  const knobs = hasKnobs(state, state.settings.lanes[0]);
+  useEffect(() => {
+    setSeen(null);
+    if (!knobs) return undefined;
+    const abort = new AbortController();
+    const timer = setTimeout(async () => {
+      const asked = await clipPart(part, { db, knobs });
+      preview(previewEndpoint(), asked, abort.signal).then(setSeen, () => {});
+    }, SETTLED_MS);
+    return () => (clearTimeout(timer), abort.abort());
+  }, [part.blob, part.fps, part.start, part.end, knobs]);
+  return seen;
+}
+
+const SeenStrip = ({ pictures }) => html`<ol class="strip" aria-label=${t("chosenFrames")} tabindex="0" data-seen
+  style=${{ "--shape": pictures[0].width / pictures[0].height }}>
+  ${pictures.map((one) => html`<li key=${one.time_s}><img src=${one.image} alt="" /><span class="time">${timeText(one.time_s)}</span></li>`)}
+</ol>`;
+
 function Strip({ part, times }) {
   const shown = useMemo(() => spread(times), [times.join()]);
   const pictures = usePictures(part.blob, shown);
@@ -65,12 +92,20 @@ function Strip({ part, times }) {
 
 /** The draft's clip with its range and rate. */
 export function Timeline({ part, at }) {
-  if (!part.duration) return html`<div class="timeline"><p class="fine"><${Icon} name="film" /> ${t("clipUnseen", { name: part.name })}</p></div>`;
-  const { times, tokens, size } = plan(part, limitsOf(store.get()));
+  const seen = useSeen(part);
+  if (!part.duration) {
+    return html`<div class="timeline">
+      <p class="fine"><${Icon} name="film" /> ${t("clipUnseen", { name: part.name })}</p>
+      ${seen && html`<${SeenStrip} pictures=${seen.pictures} />`}
+    </div>`;
+  }
+  const planned = plan(part, limitsOf(store.get()));
+  const times = seen ? seen.pictures.map((one) => one.time_s) : planned.times;
+  const [tall, wide] = seen ? [seen.pictures[0].height, seen.pictures[0].width] : planned.size;
   const set = (change) => changePart(at, change);
   const least = Math.min(0.2, part.duration);
   return html`<div class="timeline">
-    <${Strip} part=${part} times=${times} />
+    ${seen ? html`<${SeenStrip} pictures=${seen.pictures} />` : html`<${Strip} part=${part} times=${times} />`}
     <${Track} part=${part} times=${times} />
     <div class="timeline-knobs">
       <label>${t("from")} <input type="range" min="0" max=${part.duration} step="0.1" value=${part.start} aria-valuetext=${timeText(part.start)}
@@ -81,7 +116,7 @@ export function Timeline({ part, at }) {
         ${RATES.map((rate) => html`<option value=${rate} selected=${rate === part.fps}>${t("framesPerSecond", { rate })}</option>`)}
       </select></label>
     </div>
-    <p class="fine">${t("clipCost", { count: times.length, width: size[1], height: size[0], tokens: grouped(tokens) })}</p>
+    <p class="fine">${t("clipCost", { count: seen?.frames ?? times.length, width: wide, height: tall, tokens: grouped(seen?.tokens ?? planned.tokens) })}</p>
   </div>`;
 }
 

@@ -2,7 +2,7 @@
 import { copyText, edit, regenerate } from "../answering.js";
 import { branch, turn } from "../history.js";
 import { store } from "../state.js";
-import { siblingsOf } from "../tree.js";
+import { picturesOf, siblingsOf } from "../tree.js";
 import { classes, html } from "../view.js";
 import { Answer } from "./answer.js";
 import { Picture } from "./blobs.js";
@@ -14,8 +14,8 @@ import { t } from "../words.js";
 
 export const Question = ({ node, chat, running }) => html`
   <article class="turn question" aria-label=${t("yourQuestion")}>
-    ${node.media?.length > 0 && html`<div class=${classes("shown-media", node.media.length > 1 && "several")}>
-      ${node.media.map((part, i) => html`<${Shown} key=${i} part=${part} at=${i} />`)}
+    ${node.media?.length > 0 && html`<div class=${classes("shown-media", picturesOf(node).length > 1 && "several")}>
+      ${node.media.map((part, i) => html`<${Shown} key=${i} part=${part} />`)}
     </div>`}
     <div class="said">
       ${node.text && html`<div class="bubble" dir="auto">${visible(node.text)}</div>`}
@@ -27,10 +27,11 @@ export const Question = ({ node, chat, running }) => html`
     </div>
   </article>`;
 
-function Shown({ part, at }) {
+function Shown({ part }) {
   if (part.kind === "video") return html`<${ClipShown} part=${part} />`;
   if (part.kind === "live") return html`<${LiveFrames} part=${part} />`;
-  const name = part.page ? t("pageOf", { name: part.name, page: part.page, pages: part.pages }) : part.name;
+  if (part.kind === "document") return part.pages.map((page) => html`<${Shown} key=${page.page} part=${page} />`);
+  const name = part.page ? t("pageOf", { name: part.name, page: part.page }) : part.name;
   return html`<button type="button" class="shown-picture" aria-label=${t("showLarge", { name })}
     onClick=${() => store.set({ panel: "viewer", viewed: part })}>
     <${Picture} part=${part} alt=${name} />
@@ -38,18 +39,20 @@ function Shown({ part, at }) {
   </button>`;
 }
 
-export const Answers = ({ node, chat, pictures }) => html`
-  <article class=${classes("turn answers", node.answers.length > 1 && "beside")}>
+export function Answers({ node, chat, pictures }) {
+  const beside = node.answers.length > 1;
+  const tools = html`
+    <${IconButton} icon="again" label=${t("regenerate")} onClick=${() => regenerate(node.id)} />
+    <${IconButton} icon="branch" label=${t("branch")} onClick=${() => branch(node.id)} />
+    <${Siblings} node=${node} chat=${chat} />`;
+  return html`<article class=${classes("turn answers", beside && "beside")}>
     <div class="lanes">
       ${node.answers.map((answer, i) => html`<${Answer} key=${i} answer=${answer} nodeId=${node.id} pictures=${pictures}
-        headed=${node.answers.length > 1} />`)}
+        headed=${beside} tools=${beside ? null : tools} />`)}
     </div>
-    <div class="turn-tools">
-      <${Siblings} node=${node} chat=${chat} />
-      <${IconButton} icon="again" label=${t("regenerate")} onClick=${() => regenerate(node.id)} />
-      <${IconButton} icon="branch" label=${t("branch")} onClick=${() => branch(node.id)} />
-    </div>
+    ${beside && html`<div class="turn-tools">${tools}</div>`}
   </article>`;
+}
 
 function Siblings({ node, chat }) {
   const all = siblingsOf(chat, node.id);
