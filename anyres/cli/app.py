@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from anyres.cli.ask import AskCommand, ask
 from anyres.cli.cache import cache
 from anyres.cli.card import card
+from anyres.cli.chat import chat
 from anyres.cli.find import find
 from anyres.cli.inspect import inspect
 from anyres.cli.models import models
@@ -113,7 +114,7 @@ def _root(
 
 
 app.command(cls=AskCommand)(ask)
-for command in (find, inspect, verify, pull, models, card, pin, cache, quantize, train, serve):
+for command in (chat, find, inspect, verify, pull, models, card, pin, cache, quantize, train, serve):
     app.command()(command)
 
 

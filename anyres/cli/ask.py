@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 from typer.core import TyperCommand
 
-from anyres.chat import Answer, GenerationOptions, Message, Part, TextPart
+from anyres.chat import Answer, AnswerStream, GenerationOptions, Message, Part, Piece, TextPart
+from anyres.cli.opening import endpoint_of, open_local, open_remote
 from anyres.cli.options import (
+    ApiKey,
+    BaseUrl,
     Device,
     Dtype,
     End,
@@ -28,21 +31,20 @@ from anyres.cli.options import (
     Start,
     TotalPixels,
     Video,
-    library_notes,
     sources,
 )
 from anyres.cli.structure import Pattern, SchemaFile, StopLoops, Words, constraint_of
 from anyres.cli.terminal import console, note, status, write, write_json
-from anyres.disk_cache import open_cache
 from anyres.errors import OptionError
 
 if TYPE_CHECKING:
     from rich.status import Status
 
+    from anyres.client import RemoteChatModel
     from anyres.engine.engine import LocalChatModel
     from anyres.engine.runner import Progress, Report
 
-__all__ = ["AskCommand", "ask", "split_arguments", "summary"]
+__all__ = ["AskCommand", "ask", "reporter", "split_arguments", "summary"]
 
 _SAMPLING = "Sampling"
 EXAMPLES = """Asks about pictures and clips; the answer appears as it is made.
@@ -60,6 +62,8 @@ Examples:
     anyres ask receipt.jpg "Read it." --json-schema receipt.schema.json
 
     curl -s https://example.org/a.png | anyres ask - "What is it?" --json
+
+    anyres ask receipt.jpg "Read it." --base-url http://127.0.0.1:8000/v1
 """
 
 
@@ -133,6 +137,8 @@ def ask(
     device: Device = "auto",
     dtype: Dtype = None,
     memory: Memory = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -156,13 +162,20 @@ def ask(
         stop_loops=stop_loops,
     )
     messages = _messages(_parts(pictures, clips, knobs), question, system)
-    loaded = _load(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
+    endpoint = endpoint_of(base_url, api_key)
+    if endpoint is not None:
+        local = {"device": device, "dtype": dtype, "memory": memory}
+        with open_remote(endpoint, model, local) as remote:
+            if as_json:
+                write_json(_as_dict(remote.chat(messages, options=options), remote.name))
+            else:
+                _report(_stream_remote(remote, messages, options, quiet=quiet), quiet=quiet)
+        return
+    loaded = open_local(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
     if as_json:
         write_json(_as_dict(loaded.chat(messages, options=options), loaded.name))
     else:
-        answer = _stream(loaded, messages, options, quiet=quiet)
-        if not quiet:
-            _report(answer)
+        _report(_stream(loaded, messages, options, quiet=quiet), quiet=quiet)
 
 
 ask.__doc__ = EXAMPLES
@@ -206,28 +219,36 @@ def _messages(parts: Sequence[Part], question: str, system: str | None) -> list[
     return [message] if system is None else [Message("system", system), message]
 
 
-def _load(name: str | None, *, device: str, dtype: str | None, memory: str | None, quiet: bool) -> "LocalChatModel":
-    with library_notes(quiet=quiet), status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
-        from anyres.engine.engine import load
-
-        return load(name, device=device, dtype=dtype, memory=memory, cache=open_cache(otherwise=True) or False)
-
-
 def _stream(model: "LocalChatModel", messages: Sequence[Message], options: GenerationOptions, *, quiet: bool) -> Answer:
     """Writes the answer as it is made; until its first words a moving line tells how far the pictures are."""
     with status("Reading ...", quiet=quiet) as line:
-        stream = model.stream_chat(messages, options=options, report=None if line is None else _reporter(line))
+        stream = model.stream_chat(messages, options=options, report=None if line is None else reporter(line))
         first = next(stream, None)
+    return _written(first, stream)
+
+
+def _stream_remote(
+    model: "RemoteChatModel", messages: Sequence[Message], options: GenerationOptions, *, quiet: bool
+) -> Answer:
+    """`_stream` from elsewhere, which tells nothing before its first words."""
+    with status(f"Waiting for {model.endpoint.host} ...", quiet=quiet):
+        stream = model.stream_chat(messages, options=options)
+        first = next(stream, None)
+    return _written(first, stream)
+
+
+def _written(first: Piece | None, rest: AnswerStream) -> Answer:
     if first is not None:
         write(first.text)
-    for piece in stream:
+    for piece in rest:
         write(piece.text)
     write("\n")
-    assert stream.answer is not None, "the pieces have run out"
-    return stream.answer
+    assert rest.answer is not None, "the pieces have run out"
+    return rest.answer
 
 
-def _reporter(line: "Status") -> "Report":
+def reporter(line: "Status") -> "Report":
+    """Shows how far a model is on a moving line."""
     words = {"encode": "Seeing", "prefill": "Reading"}
 
     def report(progress: "Progress") -> None:
@@ -237,8 +258,10 @@ def _reporter(line: "Status") -> "Report":
     return report
 
 
-def _report(answer: Answer) -> None:
+def _report(answer: Answer, *, quiet: bool) -> None:
     """On stderr: what was changed on the way in, and on a terminal what the answer cost."""
+    if quiet:
+        return
     for text in answer.notes:
         note(f"note: {text}")
     if sys.stderr.isatty():

@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from anyres.chat import Answer, GenerationOptions
+from anyres.chat import Answer, GenerationOptions, ImagePart
+from anyres.cli.opening import endpoint_of, open_local, open_remote
 from anyres.cli.options import (
+    ApiKey,
+    BaseUrl,
     Device,
     Dtype,
     Json,
@@ -19,15 +22,14 @@ from anyres.cli.options import (
     Quiet,
     ResizedHeight,
     ResizedWidth,
-    library_notes,
     sources,
 )
 from anyres.cli.terminal import cell, note, status, write_json, write_table
-from anyres.disk_cache import open_cache
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from anyres.client import RemoteChatModel
     from anyres.grounding import Box, Grounding, Point
 
 __all__ = ["find"]
@@ -62,6 +64,8 @@ def find(
     device: Device = "auto",
     dtype: Dtype = None,
     memory: Memory = None,
+    base_url: BaseUrl = None,
+    api_key: ApiKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -76,23 +80,30 @@ def find(
         anyres find photo.jpg "red ball" --draw found.png --json
 
         curl -s https://example.org/a.png | anyres find - cat -m Qwen/Qwen2-VL-2B-Instruct
+
+        anyres find photo.jpg "red ball" --base-url http://127.0.0.1:8000/v1
     """
     knobs = MediaKnobs(min_pixels, max_pixels, resized_height, resized_width)
     options = GenerationOptions(max_tokens=max_tokens)
-    with library_notes(quiet=quiet), status("Loading ...", quiet=quiet) as line:
-        from anyres.engine.engine import load
-        from anyres.grounding import FIND_QUESTION, find_question
+    from anyres.grounding import FIND_QUESTION, find_question
 
-        words = find_question(what, FIND_QUESTION if question is None else question)
-        kept = _kept(image)
-        loaded = load(model, device=device, dtype=dtype, memory=memory, cache=open_cache(otherwise=True) or False)
-        if line is not None:
-            line.update("Looking ...")
-        seen = loaded.encode(knobs.image_part(kept))
-        found = _read(seen.name, seen.original_size, loaded.ask(seen, words, options=options))
-        drawn = None if draw is None else _draw(kept, found, draw)
+    words = find_question(what, FIND_QUESTION if question is None else question)
+    endpoint = endpoint_of(base_url, api_key)
+    kept = _kept(image)
+    if endpoint is not None:
+        with open_remote(endpoint, model, {"device": device, "dtype": dtype, "memory": memory}) as remote:
+            with status(f"Waiting for {endpoint.host} ...", quiet=quiet):
+                found = _found_there(remote, knobs.image_part(kept), words, options)
+            name = remote.name
+    else:
+        loaded = open_local(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
+        with status("Looking ...", quiet=quiet):
+            seen = loaded.encode(knobs.image_part(kept))
+            found = _read(seen.name, seen.original_size, loaded.ask(seen, words, options=options))
+        name = loaded.name
+    drawn = None if draw is None else _draw(kept, found, draw)
     if as_json:
-        write_json(_as_dict(found, model=loaded.name, question=words, drawn=drawn))
+        write_json(_as_dict(found, model=name, question=words, drawn=drawn))
         return
     if found.marks:
         write_table(_table(found))
@@ -102,7 +113,7 @@ def find(
 
 def _kept(image: str) -> Any:
     """What can be read once only (stdin, an address) is kept in memory; a path stays one."""
-    from anyres.cli.report import NamedBytes
+    from anyres.cli.named_bytes import NamedBytes
     from anyres.processing.media import DEFAULT_LIMITS, read_bytes
 
     (source,) = sources([image])
@@ -110,6 +121,13 @@ def _kept(image: str) -> Any:
         return source
     name, data = read_bytes(source, kind="image", limits=DEFAULT_LIMITS)
     return NamedBytes(name if isinstance(source, str) else "stdin", data)
+
+
+def _found_there(model: "RemoteChatModel", part: ImagePart, words: str, options: GenerationOptions) -> _Found:
+    from anyres.processing.media import open_image
+
+    name, upright = open_image(part.image)
+    return _read(name, (upright.height, upright.width), model.ask_for_places(part, words, options=options))
 
 
 def _read(name: str, size: tuple[int, int], answer: Answer) -> _Found:

@@ -14,6 +14,8 @@ from anyres.chat import ImagePart, PixelLimit, VideoPart
 from anyres.errors import OptionError
 
 __all__ = [
+    "ApiKey",
+    "BaseUrl",
     "Device",
     "Dtype",
     "End",
@@ -64,6 +66,25 @@ Memory = Annotated[
     typer.Option(
         metavar="SIZE",
         help="Fits weights and pictures into so much, as 8GB: in float32, bfloat16, int8 or int4, and says which.",
+        rich_help_panel=_RUN,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--base-url",
+        metavar="URL",
+        help="Ask a server with OpenAI's API instead, as http://127.0.0.1:8000/v1; --model is its name there. "
+        "Else ANYRES_BASE_URL.",
+        rich_help_panel=_RUN,
+    ),
+]
+ApiKey = Annotated[
+    str | None,
+    typer.Option(
+        "--api-key",
+        metavar="KEY",
+        help="That server's key. Better in ANYRES_API_KEY: others can see command lines.",
         rich_help_panel=_RUN,
     ),
 ]

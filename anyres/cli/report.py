@@ -1,6 +1,5 @@
 """What `inspect` finds out about pictures and clips. Imports torch, so commands import it when called."""
 
-import io
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 
 from anyres.chat import Message, Part
+from anyres.cli.named_bytes import NamedBytes
 from anyres.cli.options import MediaKnobs, sources
 from anyres.cli.patch_grid import draw_patch_grid
 from anyres.disk_cache import open_cache
@@ -29,7 +29,7 @@ from anyres.processing.processor import Processor
 from anyres.processing.sniff import VIDEOS, sniff
 from anyres.quant.load import quantization_config
 
-__all__ = ["Item", "NamedBytes", "Report", "draw_items", "make_report", "save_picture"]
+__all__ = ["Item", "Report", "draw_items", "make_report", "save_picture"]
 
 _HEAD = 4096  # bytes that tell the format
 
@@ -61,14 +61,6 @@ class Report:
     visuals: tuple[VisualInput, ...]
     processor: Processor
     plan: MemoryPlan | None
-
-
-class NamedBytes(io.BytesIO):
-    """A file in memory whose errors and notes call it by its name."""
-
-    def __init__(self, name: str, data: bytes) -> None:
-        super().__init__(data)
-        self.name = name
 
 
 def make_report(

@@ -1,6 +1,7 @@
 """A conversation and its options as the body of a chat request."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from anyres.chat import GenerationOptions, ImagePart, Message, Part, TextPart, VideoPart
@@ -134,7 +135,7 @@ def _with_calls(message: Message, number: int) -> dict[str, Any]:
     if not calls:
         raise MessageError(f"messages[{number + 1}]", "a tool's result after no call", "one after <tool_call>")
     fields = [
-        {"id": f"call_{number}_{place}", "type": "function", "function": call._asdict()}
+        {"id": f"call_{number}_{place}", "type": "function", "function": asdict(call)}
         for place, call in enumerate(calls)
     ]
     return {"content": text or None, "tool_calls": fields}

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from anyres.chat import Answer, FinishReason, Piece, Timings, TokenLogprob, Usage
-from anyres.client.calls import Call, calls_as_text
+from anyres.client.calls import calls_as_text
+from anyres.tools import Call
 
 __all__ = ["Reply", "ReplyError"]
 
@@ -50,6 +51,8 @@ class Reply:
             self.usage = _usage(chunk["usage"])
         if isinstance(chunk.get("timings"), dict):
             self._server_timings = _timings(chunk["timings"])
+        shrunk = [_text(one.get("note")) for one in _dicts(chunk.get("media"))]  # anyres tells
+        self.notes = tuple(dict.fromkeys((*self.notes, *filter(None, shrunk))))
 
     def take(self, choice: Mapping[str, Any]) -> Piece | None:
         """The choice's new text, if there is any. ReplyError where it is none."""
@@ -57,7 +60,7 @@ class Reply:
         if not isinstance(said, dict):
             raise ReplyError(f"a {type(said).__name__} where a message belongs")
         self._take_calls(said.get("tool_calls"))
-        self._take_reason(choice.get("finish_reason"))
+        self._take_reason(choice.get("finish_reason"), choice.get("stop_reason"))
         logprobs = _logprobs(choice.get("logprobs"))
         self.logprobs += logprobs
         text = _text(said.get("content")) + _text(said.get("refusal"))
@@ -104,11 +107,11 @@ class Reply:
         self.text.append(text)
         return Piece(text, logprobs)
 
-    def _take_reason(self, reason: object) -> None:
+    def _take_reason(self, reason: object, why: object) -> None:
         if isinstance(reason, str) and reason:
-            self.finish_reason = reason
+            self.finish_reason = "repetition" if why == "repetition" else reason  # anyres tells that beside it
         if reason == "content_filter":
-            self.notes = ("the endpoint's filter ended the answer",)
+            self.notes += ("the endpoint's filter ended the answer",)
 
     def _take_calls(self, calls: object) -> None:
         if calls is None:

@@ -255,6 +255,14 @@ def test_reasons_to_end(said: str | None, means: str, server: FakeServer, make: 
     assert answer.notes == (("the endpoint's filter ended the answer",) if said == "content_filter" else ())
 
 
+def test_what_an_anyres_server_tells_besides(server: FakeServer, make: Make) -> None:
+    choice = {"index": 0, "message": {"content": "a a a"}, "finish_reason": "stop", "stop_reason": "repetition"}
+    media = [{"note": "a.png: shrunk"}, {"note": ""}, {"note": "a.png: shrunk"}, 3]
+    server.replies = [as_json({"choices": [choice], "media": media})]
+    answer = make().chat(HELLO)
+    assert (answer.finish_reason, answer.notes) == ("repetition", ("a.png: shrunk",))
+
+
 def test_a_refusal_is_the_answer(server: FakeServer, make: Make) -> None:
     server.replies = [completion(None, refusal="I cannot."), completion([{"type": "text", "text": "Hi."}])]  # type: ignore[arg-type]
     model = make()
