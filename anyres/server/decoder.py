@@ -44,15 +44,16 @@ class Decoder:
     """One process, within `memory` bytes beyond what it needs to run, and `seconds` of processor time a message.
 
     Not for two threads at once, except for `kill`: whoever waits for the process then gets a DecoderDiedError.
-    `owner` is whose media it has seen. `clean` says whether all its answers were read to their end.
+    `owner` is whose media it has seen.
     """
 
     def __init__(self, *, memory: int, seconds: float) -> None:
         self.owner: str | None = None
         self.uses = 0
-        self.clean = True
         self._memory = memory
         self._seconds = seconds
+        self._owed = 0  # messages that the process has still to send, or to send the rest of
+        self._starting = threading.Lock()
         self._lock = threading.Lock()
         self._killed = False
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,20 +64,25 @@ class Decoder:
         """Of the process, once it is started."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def clean(self) -> bool:
+        """Whether it lives, and all its answers were read to their end."""
+        return self._owed == 0 and not self._killed
+
     def start(self) -> None:
         """Once is enough; returns when the process has loaded everything and has no rights left."""
-        with self._lock:
-            if self._process is not None or self._killed:
-                return
-            self._process = self._spawned()
-            self._end = weakref.finalize(self, _end, self._process)  # also when the server ends in disorder
-        self._receive()
+        with self._starting:
+            with self._lock:
+                if self._process is not None or self._killed:
+                    return
+                self._process, self._owed = self._spawned(), 1
+                self._end = weakref.finalize(self, _end, self._process)  # also when the server ends in disorder
+            self._expect(self._receive(), 0)
 
     def kill(self) -> None:
         """At once, whatever it does. Whoever waits for it is told; `close` does the rest."""
         with self._lock:
             self._killed = True
-            self.clean = False
             if self._process is not None:
                 self._process.kill()
 
@@ -131,11 +137,10 @@ class Decoder:
     def frames(self, indices: Sequence[int], *, max_pixels: int) -> Iterator[Frame_HWC]:
         """Frames of the clip that was opened last. One that is not read to its end spoils the process."""
         assert all(low <= high for low, high in pairwise(indices)), "ascending numbers only"
-        self._send({"op": "frames", "indices": list(indices)})
+        if indices:
+            self._send({"op": "frames", "indices": list(indices)}, answers=len(indices))
         for _ in indices:
-            self.clean = False
             yield self._pixels(max_pixels)
-            self.clean = not self._killed
 
     def _spawned(self) -> "subprocess.Popen[bytes]":
         kept = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
@@ -157,11 +162,11 @@ class Decoder:
         assert self._process.stdout is not None, "with a pipe"
         return self._process.stdout
 
-    def _send(self, words: dict[str, Any], data: bytes = b"") -> None:
+    def _send(self, words: dict[str, Any], data: bytes = b"", answers: int = 1) -> None:
         self.start()
-        if self._process is None or self._process.stdin is None:
+        if self._process is None or self._process.stdin is None or not self.clean:
             raise DecoderDiedError
-        self.clean = False
+        self._owed = answers
         try:
             send(self._process.stdin, words, data)
         except WireError:
@@ -176,6 +181,7 @@ class Decoder:
         except WireError:
             raise DecoderDiedError from None
         if "problem" in words:
+            self._owed = 1  # the last, whatever was to follow
             self._expect(words, 0)
             problem = words["problem"] if words["problem"] in _PROBLEMS else "damaged"
             raise UndecodableError(problem, _plain(words.get("seen")), _plain(words.get("allowed")))
@@ -184,7 +190,7 @@ class Decoder:
     def _expect(self, words: dict[str, Any], size: int) -> None:
         if words["size"] != size:
             raise self._lies()
-        self.clean = size == 0 and not self._killed
+        self._owed -= size == 0
 
     def _size(self, words: dict[str, Any], max_pixels: int) -> Size:
         height, width = words.get("height"), words.get("width")
@@ -207,7 +213,7 @@ class Decoder:
             receive_into(self._pipe_out, array.data.cast("B"))
         except WireError:
             raise DecoderDiedError from None
-        self.clean = not self._killed
+        self._owed -= 1
 
     def _lies(self) -> DecoderDiedError:
         self.kill()

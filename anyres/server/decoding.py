@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ __all__ = ["DecoderPool"]
 
 T = TypeVar("T")
 _MOST_USES = 500  # of one process: what a library leaks must not add up
+_START_S = 60.0  # for a process to load everything, 0.4 s where nothing else runs
 _MIB = 1 << 20
 
 
@@ -58,10 +60,19 @@ class DecoderPool:
         what takes longer than `decode_seconds` or ends its process. Cancelled, it kills the process."""
         await self._free.acquire()
         decoder = self._take(owner)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work, decoder)
+        loop = asyncio.get_running_loop()
+        limit = asyncio.timeout(_START_S)
+
+        def started_work() -> T:
+            """The clock runs once the process is there; mostly it is there already."""
+            decoder.start()
+            loop.call_soon_threadsafe(_limit_to, limit, self._limits.decode_seconds)
+            return work(decoder)
+
+        future = loop.run_in_executor(self._threads, started_work)
         future.add_done_callback(partial(self._give_back, decoder))
         try:
-            async with asyncio.timeout(self._limits.decode_seconds):
+            async with limit:
                 return await asyncio.shield(future)
         except TimeoutError:
             decoder.kill()
@@ -121,3 +132,9 @@ class DecoderPool:
             return refusal(kind, "pixels", "it takes too much memory to decode", allowed)
         allowed = error.allowed + (f" ({FLAGS['image_pixels']})" if error.problem == "pixels" else "")
         return refusal(kind, problems.get(error.problem, "damaged"), error.seen, allowed)
+
+
+def _limit_to(limit: asyncio.Timeout, seconds: float) -> None:
+    """From now on."""
+    with suppress(RuntimeError):  # it is over already
+        limit.reschedule(asyncio.get_running_loop().time() + seconds)

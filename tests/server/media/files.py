@@ -85,11 +85,20 @@ def animation(container: str, frames: int = 6) -> bytes:
     return encoded(pictures[0], container, save_all=True, append_images=pictures[1:], duration=100)
 
 
-def pdf(texts: Sequence[str] = ("first", "second"), width: float = 300, height: float = 200) -> bytes:
-    """A document of one line on each page, with a table of where its objects are."""
+def pdf(
+    texts: Sequence[str] = ("first", "second"),
+    width: float = 300,
+    height: float = 200,
+    *,
+    catalog: str = "",
+    page: str = "",
+    more: Sequence[str] = (),
+) -> bytes:
+    """A document of one line on each page, with a table of where its objects are. `more` objects follow those of the
+    pages, from number 4 + 2 * pages on; `catalog` and `page` are written into those objects."""
     kids = " ".join(f"{4 + 2 * number} 0 R" for number in range(len(texts)))
     objects = [
-        "<</Type/Catalog/Pages 2 0 R>>",
+        f"<</Type/Catalog/Pages 2 0 R{catalog}>>",
         f"<</Type/Pages/Kids[{kids}]/Count {len(texts)}>>",
         "<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]
@@ -97,9 +106,10 @@ def pdf(texts: Sequence[str] = ("first", "second"), width: float = 300, height: 
         stream = f"BT /F1 36 Tf 20 80 Td ({text}) Tj ET"
         objects.append(
             f"<</Type/Page/Parent 2 0 R/MediaBox[0 0 {width:.7f} {height:.7f}]/Contents {5 + 2 * number} 0 R"
-            "/Resources<</Font<</F1 3 0 R>>>>>>"
+            f"/Resources<</Font<</F1 3 0 R>>>>{page}>>"
         )
         objects.append(f"<</Length {len(stream)}>>stream\n{stream}\nendstream")
+    objects += more
     out, places = bytearray(b"%PDF-1.7\n"), []
     for number, words in enumerate(objects, start=1):
         places.append(len(out))
