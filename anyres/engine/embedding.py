@@ -23,12 +23,12 @@ def embed_prompt(runner: Runner, cache: VisionCache, prompt: ModelInput, *, pool
     """
     if pooling not in ("mean", "last"):
         raise OptionError("pooling", repr(pooling), "mean or last")
-    hidden_TD = runner.hidden(prompt, _visual_MD(runner, cache, prompt)).float().cpu()
+    hidden_TD = runner.hidden(prompt, _visual_tokens(runner, cache, prompt)).float().cpu()
     pooled_D = hidden_TD.mean(dim=0) if pooling == "mean" else hidden_TD[-1]
     return F.normalize(pooled_D, dim=0)
 
 
-def _visual_MD(runner: Runner, cache: VisionCache, prompt: ModelInput) -> Tensor | None:
+def _visual_tokens(runner: Runner, cache: VisionCache, prompt: ModelInput) -> Tensor | None:
     """Visual tokens of all items in order; None where there are none."""
     if not prompt.visuals:
         return None
