@@ -117,7 +117,7 @@ class CallReader:
 
     def __init__(self) -> None:
         self.calls = 0
-        self._held = ""
+        self._held, self._at = "", 0  # read up to `at`
         self._state: Literal["text", "opening", "arguments", "closing"] = "text"
         self._scan = _ObjectScan()
 
@@ -128,54 +128,56 @@ class CallReader:
 
     def push(self, text: str) -> Iterator[CallEvent]:
         """What the next piece of the answer makes certain."""
-        self._held += text
+        self._held, self._at = self._held[self._at :] + text, 0
         before = None
-        while before != (self._state, len(self._held)):
-            before = (self._state, len(self._held))
+        while before != (self._state, self._at):
+            before = (self._state, self._at)
             yield from self._STEPS[self._state](self)
 
     def finish(self) -> Iterator[CallEvent]:
         """The answer is over: what was held back."""
+        held, self._held, self._at = self._held[self._at :], "", 0
         if self._state == "opening":
-            self._held = CALL_START + self._held
-        if self._held and self._state in ("text", "opening"):
-            yield CallEvent("text", self._held)
-        self._held = ""
+            held = CALL_START + held
+        if held and self._state in ("text", "opening"):
+            yield CallEvent("text", held)
 
     def _text(self) -> Iterator[CallEvent]:
-        place = self._held.find(CALL_START)
+        place = self._held.find(CALL_START, self._at)
         if place >= 0:
-            said, self._held, self._state = self._held[:place], self._held[place + len(CALL_START) :], "opening"
+            said, self._at, self._state = self._held[self._at : place], place + len(CALL_START), "opening"
         else:
-            keep = _overlap(self._held, CALL_START)
-            said, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+            certain = len(self._held) - _overlap(
+                self._held[max(self._at, len(self._held) - len(CALL_START)) :], CALL_START
+            )
+            said, self._at = self._held[self._at : certain], certain
         if said and not (self.calls and not said.strip()):  # the new line between two calls
             yield CallEvent("text", said)
 
     def _opening(self) -> Iterator[CallEvent]:
-        match = _OPENING.match(self._held[: _LONGEST_OPENING + 1])
+        match = _OPENING.match(self._held, self._at, self._at + _LONGEST_OPENING + 1)
         if match:
-            self._held, self._state, self._scan = self._held[match.end() :], "arguments", _ObjectScan()
+            self._at, self._state, self._scan = match.end(), "arguments", _ObjectScan()
             self.calls += 1
             yield CallEvent("name", match[1], self.calls - 1)
-        elif len(self._held) > _LONGEST_OPENING or CALL_END in self._held:
+        elif len(self._held) - self._at > _LONGEST_OPENING or self._held.find(CALL_END, self._at) >= 0:
             self._state = "text"
             yield CallEvent("text", CALL_START)
 
     def _arguments(self) -> Iterator[CallEvent]:
-        stop = self._scan.push(self._held)
-        said, self._held = self._held[:stop], self._held[stop:]
+        stop = self._scan.push(self._held, self._at)
+        said, self._at = self._held[self._at : stop], stop
         if said:
             yield CallEvent("arguments", said, self.calls - 1)
         if self._scan.done:
             self._state = "closing"
 
     def _closing(self) -> Iterator[CallEvent]:
-        place = self._held.find(CALL_END)
+        place = self._held.find(CALL_END, self._at)
         if place >= 0:
-            self._held, self._state = self._held[place + len(CALL_END) :], "text"
+            self._at, self._state = place + len(CALL_END), "text"
         else:
-            self._held = self._held[-len(CALL_END) :]
+            self._at = max(self._at, len(self._held) - len(CALL_END))
         yield from ()
 
     _STEPS = {"text": _text, "opening": _opening, "arguments": _arguments, "closing": _closing}  # noqa: RUF012
@@ -192,14 +194,12 @@ class _ObjectScan:
         self._quoted = False
         self._escaped = False
 
-    def push(self, text: str) -> int:
-        """How many letters of the text belong to the object."""
-        place = 0
-        if self._escaped and text:
-            self._escaped, place = False, 1
-        while (match := self._MARKS.search(text, place)) and not self.done:
-            place = match.end()
-            place = self._take(match[0], place, len(text))
+    def push(self, text: str, place: int) -> int:
+        """Where in the text, from `place` on, the object ends, or the text does."""
+        if self._escaped and place < len(text):
+            self._escaped, place = False, place + 1
+        while not self.done and (match := self._MARKS.search(text, place)):
+            place = self._take(match[0], match.end(), len(text))
         return place if self.done else len(text)
 
     def _take(self, mark: str, place: int, length: int) -> int:
