@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +17,8 @@ from anyres.server.decoding import DecoderPool
 from anyres.server.fetch import Fetcher
 from anyres.server.media_limits import FLAGS, MediaLimits
 from anyres.server.media_requests import ImageOptions, MediaRequest, VideoOptions
-from anyres.server.opening import Budget, Opener
+from anyres.server.opening import Budget, Opener, check_pages
+from anyres.server.prepared import Prepared, prepared_key
 from anyres.server.refusal import RefusedMediaError, refusal
 from anyres.server.sources import Sources
 from anyres.server.uploads import Uploads
@@ -54,6 +56,7 @@ class MediaDoor:
         self._sources = Sources(limits, uploads, fetcher or Fetcher(limits))
         self._opener = Opener(limits, config, default_max_pixels)
         self._pool = DecoderPool(limits)
+        self._prepared = Prepared(limits.prepared_bytes)
 
     async def start(self) -> None:
         """Starts the processes that decode, so that the first request need not wait for them."""
@@ -70,7 +73,7 @@ class MediaDoor:
         budget, pages_left = Budget(self.limits.visual_tokens, self._config.merge_size), self._pages_left(read)
         opened: list[list[ImagePart | VideoPart]] = []
         for number, item in enumerate(read):
-            visuals = await self._decode(item, owner, budget, pages_left, _name(read, number))
+            visuals = await self._visuals(item, owner, budget, pages_left, _name(read, number))
             pages_left -= len(visuals) if item.is_document else 0
             opened.append([VideoPart(one) if one.kind == "video" else ImagePart(one) for one in visuals])
         return opened
@@ -127,25 +130,41 @@ class MediaDoor:
     def _pages_left(self, read: Sequence["_Read"]) -> int:
         return self.limits.images - sum(one.request.kind != "video" and not one.is_document for one in read)
 
-    async def _decode(self, item: "_Read", owner: str, budget: Budget, pages_left: int, name: str) -> list[VisualInput]:
-        options, opener, data = item.request.options, self._opener, item.data
+    async def _visuals(
+        self, item: "_Read", owner: str, budget: Budget, pages_left: int, name: str
+    ) -> Sequence[VisualInput]:
+        """Those of an earlier request, or decoded now; within the budget either way."""
         with _of(item.request):
-            if item.request.kind == "video":
-                assert isinstance(options, VideoOptions), "a video with its own knobs"
-                work = opener.frame_list if item.is_frames else opener.clip
-                source = data if item.is_frames else data[0]
-                clip = partial(work, options=options, name=name, budget=budget)
-                return [await self._pool.run(lambda decoder: clip(decoder, source), kind="video", owner=owner)]
-            assert isinstance(options, ImageOptions), "a picture with its own knobs"
+            knobs = repr((name, item.request.kind, item.is_frames, item.request.options))
+            key = await asyncio.to_thread(prepared_key, owner, knobs, item.data)
+            visuals = self._prepared.get(key)
+            if visuals is None:
+                visuals = await self._decode(item, owner, replace(budget), pages_left, name)
+                self._prepared.put(key, visuals)
             if item.is_document:
-                pages = partial(opener.pages, data=data[0], options=options, name=name, most=pages_left)
-                visuals = await self._pool.run(pages, kind="file", owner=owner)
-            else:
-                picture = partial(opener.picture, data=data[0], options=options, name=name)
-                visuals = [await self._pool.run(picture, kind=item.request.kind, owner=owner)]
+                check_pages(len(visuals), pages_left)
             for visual in visuals:
                 budget.take(item.request.kind, visual.grid_thw)
             return visuals
+
+    async def _decode(
+        self, item: "_Read", owner: str, budget: Budget, pages_left: int, name: str
+    ) -> tuple[VisualInput, ...]:
+        """In a process. A clip asks the budget before its frames are decoded."""
+        options, opener, data = item.request.options, self._opener, item.data
+        if item.request.kind == "video":
+            assert isinstance(options, VideoOptions), "a video with its own knobs"
+            if item.is_frames:
+                work = partial(opener.frame_list, frames=data, options=options, name=name, budget=budget)
+            else:
+                work = partial(opener.clip, data=data[0], options=options, name=name, budget=budget)
+            return (await self._pool.run(work, kind="video", owner=owner),)
+        assert isinstance(options, ImageOptions), "a picture with its own knobs"
+        if item.is_document:
+            pages = partial(opener.pages, data=data[0], options=options, name=name, most=pages_left)
+            return tuple(await self._pool.run(pages, kind="file", owner=owner))
+        picture = partial(opener.picture, data=data[0], options=options, name=name)
+        return (await self._pool.run(picture, kind=item.request.kind, owner=owner),)
 
 
 class _Read(NamedTuple):

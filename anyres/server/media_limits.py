@@ -38,7 +38,7 @@ class MediaLimits:
 
     `domains` are host names that may be fetched from: `img.example.com`, `*.example.com` for all below it, with
     `:8443` for another port than 443 and 80. `visual_tokens` bounds what all pictures and clips of a request become.
-    Raises OptionError.
+    `prepared_bytes` of opened ones are kept for the next request. Raises OptionError.
     """
 
     images: int = 8
@@ -52,6 +52,7 @@ class MediaLimits:
     decode_seconds: float = 60.0
     decode_memory: int = 1024 * MIB
     decoders: int = 2
+    prepared_bytes: int = 256 * MIB
     domains: tuple[str, ...] = ()
     media_root: Path | None = None
     image_fetch_s: float = 5.0
@@ -64,6 +65,7 @@ class MediaLimits:
             _check(name, getattr(self, name), 1)
         _check("decode_memory", self.decode_memory, 512 * MIB)
         _check("decoders", self.decoders, 1)
+        _check("prepared_bytes", self.prepared_bytes, 0)
         for name in _SECONDS:
             if not getattr(self, name) > 0:
                 raise OptionError(FLAGS[name], repr(getattr(self, name)), "seconds above 0")

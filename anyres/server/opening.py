@@ -17,27 +17,27 @@ from anyres.server.media_limits import FLAGS, MediaLimits
 from anyres.server.media_requests import ImageOptions, VideoOptions
 from anyres.server.refusal import Kind, refusal
 
-__all__ = ["MOST_FRAME_PIXELS", "Budget", "Opener"]
+__all__ = ["MOST_FRAME_PIXELS", "Budget", "Opener", "check_pages"]
 
 MOST_FRAME_PIXELS = 8192 * 4320  # of a clip, as in the library
 PAGE_PIXELS = 4_000_000  # of a drawn page; A4 at 200 dots an inch has 3.9 million
 
 
+@dataclass
 class Budget:
-    """Visual tokens that the media of one request may still become."""
+    """Visual tokens that the media of one request may become, of which `taken` are."""
 
-    def __init__(self, most: int, merge_size: int) -> None:
-        self._most = most
-        self._left = most
-        self._merge = merge_size
+    most: int
+    merge_size: int
+    taken: int = 0
 
     def take(self, kind: Kind, grid_thw: Grid) -> None:
         """RefusedMediaError when it is too much."""
         t, h, w = grid_thw
-        self._left -= t * h * w // self._merge**2
-        if self._left < 0:
-            seen = f"{self._most - self._left:,} visual tokens with the media before it"
-            raise refusal(kind, "tokens", seen, f"at most {self._most:,} in a request ({FLAGS['visual_tokens']})")
+        self.taken += t * h * w // self.merge_size**2
+        if self.taken > self.most:
+            seen = f"{self.taken:,} visual tokens with the media before it"
+            raise refusal(kind, "tokens", seen, f"at most {self.most:,} in a request ({FLAGS['visual_tokens']})")
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,7 @@ class Opener:
     def pages(self, decoder: Decoder, data: bytes, options: ImageOptions, name: str, most: int) -> list[VisualInput]:
         """Each page of a document as a picture, at most so many."""
         count = decoder.pages(data)
-        if count > most:
-            allowed = f"at most {most} (pictures and pages of one request, {FLAGS['images']})"
-            raise refusal("file", "count", f"{count} pages", allowed)
+        check_pages(count, most)
         most_pixels = min(PAGE_PIXELS, self.limits.image_pixels)
         drawn = (decoder.page(number, max_pixels=most_pixels) for number in range(count))
         return [
@@ -113,3 +111,10 @@ class Opener:
             raise refusal("video", "frames", f"nframes of {options.nframes:,}", f"at most {most} ({FLAGS['frames']})")
         wanted = FPS_MAX_FRAMES if options.max_frames is None else options.max_frames
         return VideoPart(None, **vars(replace(options, max_frames=min(wanted, most))))
+
+
+def check_pages(count: int, most: int) -> None:
+    """Before any is drawn."""
+    if count > most:
+        allowed = f"at most {most} (pictures and pages of one request, {FLAGS['images']})"
+        raise refusal("file", "count", f"{count} pages", allowed)
