@@ -66,6 +66,8 @@ def _path(loc: Sequence[int | str], body: object) -> list[int | str]:
     path: list[int | str] = []
     steps = [step for number, step in enumerate(loc) if number or step not in ("body", "query", "path")]
     for number, step in enumerate(steps):
+        if _is_alternative(body, steps[number : number + 2]):
+            continue
         inner = _inside(body, step)
         if inner is _MISSING:
             if number < len(steps) - 1 or not isinstance(body, Mapping) or not str(step).isidentifier():
@@ -74,6 +76,15 @@ def _path(loc: Sequence[int | str], body: object) -> list[int | str]:
             body = inner
         path.append(step)
     return path
+
+
+def _is_alternative(body: object, steps: Sequence[int | str]) -> bool:
+    """Whether the first step names the type that an object says it has, though it has a key of this name too."""
+    if not isinstance(body, Mapping) or body.get("type") != steps[0] or len(steps) < 2:
+        return False
+    inner = _inside(body, steps[0])
+    elsewhere = _inside(inner, steps[1]) is _MISSING and steps[1] in body
+    return steps[1] == steps[0] or elsewhere
 
 
 _MISSING = object()

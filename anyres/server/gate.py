@@ -69,16 +69,22 @@ class Gate:
         try:
             await asyncio.wait_for(asyncio.shield(turn), self._queue_s)
         except TimeoutError:
-            if not turn.done():
+            if not _admitted(turn):
                 raise self._busy(f"no place within {self._queue_s:g} s") from None
         except asyncio.CancelledError:
-            if turn.done():
+            if _admitted(turn):
                 self._leave(width)
             raise
         finally:
-            if not turn.done():
+            if not _admitted(turn):
                 self._line.remove((turn, width))
                 self._admit()
+
+    def end_all(self, error: Exception) -> None:
+        """Refuses all who wait."""
+        for turn, _ in self._line:
+            if not turn.done():
+                turn.set_exception(error)
 
     def _leave(self, width: int) -> None:
         self._taken -= width
@@ -86,6 +92,8 @@ class Gate:
 
     def _admit(self) -> None:
         while self._line and self._taken + self._line[0][1] <= self._running:
+            if self._line[0][0].done():
+                return  # it was refused, and is about to leave the line
             turn, width = self._line.popleft()
             self._taken += width
             turn.set_result(None)
@@ -95,3 +103,7 @@ class Gate:
     def _busy(self, seen: str) -> ApiError:
         message = f"server: {seen}; allowed: {self._running} at work (--max-running) and {self._queue} waiting"
         return ApiError(429, f"{message} (--max-queue)", code="server_busy", headers={"retry-after": "1"})
+
+
+def _admitted(turn: "asyncio.Future[None]") -> bool:
+    return turn.done() and not turn.cancelled() and turn.exception() is None

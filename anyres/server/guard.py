@@ -29,7 +29,10 @@ logger = logging.getLogger("anyres.server")
 
 LOCAL_ENDINGS = (".localhost", ".local", ".internal")
 UPLOADS = "/v1/files"
-PLACES = ("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings", "/api/chat", "/api/generate")
+PLACES = frozenset(
+    ("/v1/chat/completions", "/v1/chat/completions/input_tokens", "/v1/completions", "/v1/responses", "/v1/embeddings",
+     "/v1/previews", "/api/chat", "/api/generate", "/api/embed")
+)  # fmt: skip
 """Where a full line refuses a request before its body is read."""
 
 Headers = dict[bytes, list[bytes]]
@@ -249,7 +252,8 @@ def host_name(value: str) -> str:
     ('::1', 'example.org')
     """
     try:
-        return (urlsplit(f"//{value}").hostname or "").rstrip(".")
+        parts = urlsplit(f"//{value}")
+        return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
     except ValueError:
         return ""
 

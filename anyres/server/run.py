@@ -23,7 +23,7 @@ from anyres.server.uploads import Uploads
 if TYPE_CHECKING:
     from anyres.engine.engine import LocalChatModel
 
-__all__ = ["make_service", "serve"]
+__all__ = ["Server", "attach", "make_service", "serve"]
 
 logger = logging.getLogger("anyres.server")
 
@@ -66,21 +66,8 @@ async def _serve(
     on_ready: Callable[[Service, str], None] | None = None,
 ) -> None:
     service = make_service(settings)
-    config = uvicorn.Config(
-        create_app(service),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        date_header=True,
-        http=Protocol,
-        ws="none",
-        h11_max_incomplete_event_size=settings.header_bytes + settings.url_bytes + 1024,
-        timeout_keep_alive=30,
-    )
     bound = _bind(settings)
-    server = _Server(config, service)
+    server = Server(service)
     running = asyncio.create_task(server.serve(sockets=[bound]))
     loading = asyncio.create_task(_load(load, service, limits, uploads))
     await asyncio.wait({running, loading}, return_when=asyncio.FIRST_COMPLETED)
@@ -114,10 +101,22 @@ def _bind(settings: ServerSettings) -> socket.socket:
     return bound
 
 
-class _Server(uvicorn.Server):
-    """The first signal lets requests finish while new ones are refused; the second ends them."""
+class Server(uvicorn.Server):
+    """Of one service. The first signal lets requests finish while new ones are refused; the second ends them."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, service: Service) -> None:
+        settings = service.settings
+        config = uvicorn.Config(
+            create_app(service),
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            http=Protocol,
+            ws="none",
+            h11_max_incomplete_event_size=settings.header_bytes + settings.url_bytes + 1024,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=2,
+        )
         super().__init__(config)
         self._service = service
         self._drain: asyncio.Task[None] | None = None

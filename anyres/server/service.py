@@ -98,7 +98,8 @@ class Service:
         return sha256(f"{owner}\0{cache_salt or ''}".encode("utf-8", "surrogatepass")).digest()
 
     def end_all(self, error: Exception) -> None:
-        """Ends every answer under way with it."""
+        """Ends every answer under way or waiting with it."""
+        self.gate.end_all(error)
         for inbox in self.inboxes:
             inbox.put_nowait((0, error))
 
