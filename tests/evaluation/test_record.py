@@ -41,8 +41,9 @@ def test_what_is_no_record_is_told_by_name(line: str) -> None:
         Record.from_line(line, "records.jsonl:7")
 
 
-def test_extractions_read_the_judge_where_there_was_one() -> None:
+def test_raw_answer_and_judgement_are_read_apart() -> None:
     record = Record("1", "mmvet", "tiny", "k", "p", raw="a cat", finish_reason="length", coordinates="pixels")
     assert record.reply == Reply("a cat", "length", "pixels")
-    judged = Record("1", "mmvet", "tiny", "k", "p", raw="a cat", judged="0.5")
-    assert judged.reply.text == "0.5"
+    assert record.judgement is None
+    judged = Record("1", "mmvet", "tiny", "k", "p", raw="a cat", judge="gpt", judged="0.5")
+    assert (judged.reply.text, judged.judgement) == ("a cat", Reply("0.5"))
