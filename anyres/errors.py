@@ -8,7 +8,7 @@
     ├── ContextLengthError     the prompt does not fit into the model's context
     ├── CheckpointError        a checkpoint is missing, damaged or of the wrong shape
     │   └── ModelNotFoundError no such model name or folder
-    ├── DatasetError           a row of training data is damaged, or too many are
+    ├── DatasetError           a row of training or evaluation data is damaged, or too many are
     ├── DownloadError          a hub file cannot be fetched or does not match its checksum
     ├── EndpointError          a remote endpoint refused the request, failed or cannot be reached
     ├── EngineError            the engine cannot take or finish a request
@@ -92,7 +92,7 @@ class ModelNotFoundError(CheckpointError):
 
 
 class DatasetError(AnyresError):
-    """A row of training data is damaged, or too many are."""
+    """A row of training or evaluation data is damaged, or too many are."""
 
 
 class DownloadError(AnyresError):
