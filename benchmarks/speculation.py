@@ -23,7 +23,7 @@ from anyres.engine.core import Engine
 from anyres.engine.detokenizer import Detokenizer
 from anyres.engine.engine import LocalChatModel, load
 from anyres.engine.options import EngineOptions, EngineStats
-from anyres.engine.pace import Costs, Pace, Situation
+from anyres.engine.pace import Bet, Costs, Pace, Situation
 from anyres.engine.request import Sequence as Answering
 from anyres.engine.runner import Runner
 from anyres.engine.sampler import Choice, Sampler
@@ -131,16 +131,16 @@ def pass_costs(model: LocalChatModel, clock: Clock, *, repeats: int = 15) -> str
     found = []
     for guesses in (0, 1, 3, 7):
         engine = new_engine(model, guesses, clock)
-        with patch.object(Pace, "guesses", _all), patch.object(Costs, "knows", _yes):
+        with patch.object(Pace, "bet", _all), patch.object(Costs, "knows", _yes):
             count = repeats * (1 + guesses) + 1
             answer_once(model, engine, ("one two three", " one two three" * count), count)
         found.append(f"{1000 * engine._speculation.costs.of(1 + guesses):.1f}")
     return "milliseconds of a pass over 1, 2, 4 and 8 ids: " + ", ".join(found)
 
 
-def _all(pace: Pace, kind: str, most: int, situation: Situation) -> int:
+def _all(pace: Pace, kind: str, most: int, situation: Situation) -> Bet:
     del pace, kind, situation
-    return most
+    return Bet(most, 0.0)
 
 
 def _yes(costs: Costs, tokens: int) -> bool:

@@ -15,6 +15,7 @@ from anyres.cli.options import (
     ApiKey,
     BaseUrl,
     Device,
+    Draft,
     Dtype,
     End,
     Fps,
@@ -137,6 +138,7 @@ def ask(
     device: Device = "auto",
     dtype: Dtype = None,
     memory: Memory = None,
+    draft: Draft = None,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
     as_json: Json = False,
@@ -164,14 +166,14 @@ def ask(
     messages = _messages(_parts(pictures, clips, knobs), question, system)
     endpoint = endpoint_of(base_url, api_key)
     if endpoint is not None:
-        local = {"device": device, "dtype": dtype, "memory": memory}
+        local = {"device": device, "dtype": dtype, "memory": memory, "draft": draft}
         with open_remote(endpoint, model, local) as remote:
             if as_json:
                 write_json(_as_dict(remote.chat(messages, options=options), remote.name))
             else:
                 _report(_stream_remote(remote, messages, options, quiet=quiet), quiet=quiet)
         return
-    loaded = open_local(model, device=device, dtype=dtype, memory=memory, quiet=quiet)
+    loaded = open_local(model, device=device, dtype=dtype, memory=memory, draft=draft, quiet=quiet)
     if as_json:
         write_json(_as_dict(loaded.chat(messages, options=options), loaded.name))
     else:

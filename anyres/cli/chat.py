@@ -19,6 +19,7 @@ from anyres.cli.options import (
     ApiKey,
     BaseUrl,
     Device,
+    Draft,
     Dtype,
     End,
     Fps,
@@ -277,6 +278,7 @@ def chat(
     device: Device = "auto",
     dtype: Dtype = None,
     memory: Memory = None,
+    draft: Draft = None,
     base_url: BaseUrl = None,
     api_key: ApiKey = None,
     quiet: Quiet = False,
@@ -303,8 +305,8 @@ def chat(
 
     def open_one(name: str | None) -> "LocalChatModel | RemoteChatModel":
         if endpoint is not None:
-            return open_remote(endpoint, name, {"device": device, "dtype": dtype, "memory": memory})
-        return open_local(name, device=device, dtype=dtype, memory=memory, quiet=quiet)
+            return open_remote(endpoint, name, {"device": device, "dtype": dtype, "memory": memory, "draft": draft})
+        return open_local(name, device=device, dtype=dtype, memory=memory, draft=draft, quiet=quiet)
 
     opened = open_one(model)
     talk = Chat(

@@ -43,6 +43,7 @@ def open_local(
     device: str = "auto",
     dtype: str | None = None,
     memory: str | None = None,
+    draft: str | None = None,
     quiet: bool = False,
 ) -> "LocalChatModel":
     """The checkpoint, with what is kept on disk between commands."""
@@ -50,4 +51,4 @@ def open_local(
         from anyres.engine.engine import load
 
         cache = open_cache(otherwise=True) or False
-        return load(name, device=device, dtype=dtype, memory=memory, cache=cache)
+        return load(name, device=device, dtype=dtype, memory=memory, draft=draft, cache=cache)

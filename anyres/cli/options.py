@@ -17,6 +17,7 @@ __all__ = [
     "ApiKey",
     "BaseUrl",
     "Device",
+    "Draft",
     "Dtype",
     "End",
     "Fps",
@@ -66,6 +67,14 @@ Memory = Annotated[
     typer.Option(
         metavar="SIZE",
         help="Fits weights and pictures into so much, as 8GB: in float32, bfloat16, int8 or int4, and says which.",
+        rich_help_panel=_RUN,
+    ),
+]
+Draft = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="A smaller checkpoint that guesses ahead: the same answer, sooner where that pays.",
         rich_help_panel=_RUN,
     ),
 ]

@@ -10,10 +10,13 @@ from torch import Tensor
 
 from anyres.engine.blocks import BlockManager
 from anyres.engine.choosing import attempt, choose
+from anyres.engine.draft import Draft, DraftModel, Follower
+from anyres.engine.drafting import Drafting
 from anyres.engine.kv_cache import KVCache, PagedAttention
 from anyres.engine.options import EngineOptions, EngineStats
 from anyres.engine.pinned import Pins
 from anyres.engine.prefix import PrefixNames, items_of, positions_of
+from anyres.engine.request import Sequence as Answering
 from anyres.engine.runner import Feed, Progress, Runner
 from anyres.engine.sampler import Choice
 from anyres.engine.scheduler import Item, Job, Scheduler, Sight, Span
@@ -44,6 +47,7 @@ class Engine:
         *,
         vision_cache: VisionCache | None = None,
         paged_attention: PagedAttention | None = None,
+        draft: DraftModel | None = None,
         pins: Pins | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -51,10 +55,18 @@ class Engine:
         self._runner = runner
         self._clock = clock
         model = runner.model
-        blocks, idle = options.blocks(model.config.text, model.dtype)
+        small = None if draft is None else draft.runner.model
+        beside = None if small is None else (small.config.text, small.dtype)
+        blocks, idle = options.blocks(model.config.text, model.dtype, beside=beside)
         self._blocks = BlockManager(blocks, idle=idle)
         self._visuals = Visuals(runner, vision_cache)
-        self._speculation = Speculation(most=options.guesses, row_step=runner.row_step)
+        self._draft = None if draft is None else Draft(draft, options, blocks=blocks, idle=idle, clock=clock)
+        self._speculation = Speculation(
+            most=options.guesses,
+            row_step=runner.row_step,
+            share=options.guess_share,
+            drafting=None if self._draft is None else partial(Drafting, self._draft, target=model),
+        )
         self._pins = pins
         self._scheduler = Scheduler(
             self._blocks,
@@ -91,7 +103,7 @@ class Engine:
         return self._counts._replace(
             running=len(scheduler.running),
             waiting=len(scheduler.waiting),
-            held_bytes=self._cache.store.bytes,
+            held_bytes=self._cache.store.bytes + (0 if self._draft is None else self._draft.bytes),
             idle_blocks=self._blocks.idle,
         )
 
@@ -124,12 +136,15 @@ class Engine:
         ticket.ended = True
         if ticket.job is not None and self._tickets.pop(ticket.job, None) is not None:
             self._scheduler.drop(ticket.job)
+            self._release(ticket, ended=True)
             for sibling in ticket.siblings:
                 sibling.ended = sibling.ended or not sibling.begun
 
     def clear(self) -> None:
         """Forgets the keys and values that are kept for prompts to come."""
         self._blocks.clear()
+        if self._draft is not None:
+            self._draft.clear()
 
     def fail_all(self, error: Exception) -> None:
         """Ends every request with it."""
@@ -140,8 +155,10 @@ class Engine:
         """One pass of the encoder and of the decoder, as far as there is work. False where no request is left."""
         self._expire()
         started = self._clock()
-        self._guess()
+        guessing_s = self._guess()
         plan = self._scheduler.plan()
+        for job in plan.stopped:
+            self._release(self._tickets[job], ended=False)
         self._cache.copy(plan.copies)
         for ticket in [one for one in map(self._tickets.__getitem__, self._scheduler.running) if not one.begun]:
             self._begin(ticket, started)
@@ -150,9 +167,11 @@ class Engine:
         guessers = self._guessers(plan.spans)
         plain = all(span.job.said for span in plan.spans) and not plan.sights and not plan.loads
         self._read([span for span in plan.spans if span.job in self._tickets], seen_at)
+        tokens, spent_s = sum(span.stop - span.start for span in plan.spans), self._clock() - started - guessing_s
         if plain and plan.spans:
-            tokens, spent_s = sum(span.stop - span.start for span in plan.spans), self._clock() - started
             self._speculation.settle(guessers, answers=len(plan.spans), tokens=tokens, seconds=spent_s)
+        else:
+            self._speculation.pass_by(plan, spent_s)
         self._keep()
         self._visuals.forget(self._scheduler.forget_unwanted())
         self._count(steps=1, preempted=len(plan.stopped))
@@ -234,22 +253,27 @@ class Engine:
                 self._tell_encoding(ticket)
         return seen_at
 
-    def _guess(self) -> None:
-        """Tries some ids that may come next; none while prompts are read beside the answers."""
+    def _guess(self) -> float:
+        """Tries some ids that may come next; none while prompts are read beside the answers.
+
+        Returns the seconds of a draft model.
+        """
         jobs = self._scheduler.running
         for job in jobs:
             job.guessed = 0
         if not self.options.guesses or not all(job.said for job in jobs):
-            return
+            return 0.0
         tickets = [ticket for job in jobs if (ticket := self._tickets[job]).sequence.speculate]
         for ticket in tickets:
-            ticket.guesser = ticket.guesser or Guesser.of(ticket.sequence)
+            ticket.guesser = ticket.guesser or self._speculation.guesser(ticket.sequence, partial(_follower, ticket))
         guessers = [ticket.guesser for ticket in tickets if ticket.guesser is not None]
         sequences = [ticket.sequence for ticket in tickets]
-        self._speculation.guess(guessers, sequences, answers=len(jobs), tokens=sum(job.said for job in jobs))
+        said = sum(job.said for job in jobs)
+        spent_s = self._speculation.guess(guessers, sequences, answers=len(jobs), tokens=said)
         for ticket, guesser in zip(tickets, guessers, strict=True):
             assert ticket.job is not None
             ticket.job.guessed = len(guesser.guesses)
+        return spent_s
 
     def _guessers(self, spans: Sequence[Span]) -> list[Guesser]:
         """Of a pass, whose guesses are those that found room in it."""
@@ -326,15 +350,11 @@ class Engine:
         ticket = self._tickets[job]
         prompt, length = ticket.sequence.prompt, ticket.prompt_length
         answer_ids = ticket.sequence.answer_ids[max(0, start - length) : max(0, stop - length)]
-        visuals: list[tuple[int, Tensor]] = []
-        for item in ticket.items if start < length else ():
-            first, last = max(item.start, start), min(item.stop, stop)
-            if first < last:
-                visuals.append((first - start, self._visuals.tokens(item, ticket.visuals[item.key], first, last)))
+        visuals = self._visuals.between(ticket.items if start < length else (), ticket.visuals, start, stop)
         guesses = ticket.guesser.guesses if ticket.guesser and job.guessed else []
         ids = prompt.token_ids_T[start:stop].tolist() + answer_ids + guesses
         positions_3T, ends = positions_of(prompt, start, stop), stop >= job.tokens
-        return Feed(ids, positions_3T, job.table, start, tuple(visuals), ends, job.guessed)
+        return Feed(ids, positions_3T, job.table, start, visuals, ends, job.guessed)
 
     def _drawers(self, job: Job) -> list[Ticket]:
         """Those who draw from a job's logits: its ticket, and after the prompt its siblings, which begin now."""
@@ -384,9 +404,15 @@ class Engine:
         self._cache.wipe(span.job.table[span.start // size : -(-span.stop // size)])
         if span.job.guessed:  # a wrong guess may be to blame: once more, without
             self._tickets[span.job].sequence.speculate = False
+            self._release(self._tickets[span.job], ended=False)
             self._scheduler.restart(span.job)
             return
         self._fail(self._tickets[span.job], error)
+
+    def _release(self, ticket: Ticket, *, ended: bool) -> None:
+        """What a draft model has read for it."""
+        if ticket.guesser is not None:
+            self._speculation.release(ticket.guesser, ended=ended)
 
     def _fail(self, ticket: Ticket, error: Exception) -> None:
         unborn = [sibling for sibling in ticket.siblings if not sibling.begun and not sibling.ended]
@@ -425,6 +451,11 @@ class Engine:
     def _count(self, **more: int) -> None:
         counts = self._counts
         self._counts = counts._replace(**{name: getattr(counts, name) + one for name, one in more.items()})
+
+
+def _follower(ticket: Ticket, sequence: Answering) -> Follower:
+    assert ticket.job is not None
+    return Follower(sequence, ticket.job, ticket.visuals)
 
 
 def _merged(parts: Iterable[dict[Job, T]]) -> dict[Job, T]:

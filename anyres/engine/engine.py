@@ -29,10 +29,10 @@ from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
 from anyres.engine.core import Engine
 from anyres.engine.device import choose_device
 from anyres.engine.embedding import Pooling, embed_prompt
-from anyres.engine.kv_store import block_bytes
 from anyres.engine.listen import listen, listen_async
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
+from anyres.engine.pairing import draft_model, open_pair
 from anyres.engine.pin_file import Pin
 from anyres.engine.pinned import Pins
 from anyres.engine.pinning import pin_prompt, unpin_prompt
@@ -64,6 +64,7 @@ def load(
     memory: str | int | None = None,
     engine: EngineOptions | None = None,
     cache: bool | str | Path | DiskCache | None = None,
+    draft: str | Path | None = None,
 ) -> "LocalChatModel":
     """The embedded checkpoint, a folder, a .gguf file, or a hub name that `anyres pull` has fetched.
 
@@ -73,12 +74,19 @@ def load(
     pictures may be so that all fits, and says so in the log; dense weights are quantised as they are loaded where they
     must be. `engine` bounds what runs at once and what is kept for later prompts. `cache` is a folder that keeps visual
     tokens and frames of clips for the next program (True: the system's place; None: as ANYRES_CACHE says, else none).
+    `draft` is a smaller checkpoint with the same tokens that guesses what this one will say, as
+    `load("Qwen/Qwen2-VL-7B-Instruct", draft="Qwen/Qwen2-VL-2B-Instruct")`: the same answers, sooner where that pays
+    (docs/engine.md).
 
-    Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits.
+    Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits, or the two do not go together.
     """
     path = resolve(name)
     place = choose_device(device)
-    model, processor = open_checkpoint(path, device=place, dtype=dtype, memory=memory)
+    small: Qwen2VL | None = None
+    if draft is None:
+        model, processor = open_checkpoint(path, device=place, dtype=dtype, memory=memory)
+    else:
+        (model, processor), (small, _) = open_pair(path, resolve(draft), device=place, dtype=dtype, memory=memory)
     defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
     disk = open_cache(cache)
     return LocalChatModel(
@@ -88,6 +96,8 @@ def load(
         name=str(name or path.name),
         engine=engine,
         vision_cache=None if disk is None else cache_on(disk, model),
+        draft=small,
+        draft_vision_cache=None if disk is None or small is None else cache_on(disk, small),
     )
 
 
@@ -109,9 +119,12 @@ class LocalChatModel:
         runner: Runner | None = None,
         engine: EngineOptions | None = None,
         vision_cache: VisionCache | None = None,
+        draft: Qwen2VL | None = None,
+        draft_vision_cache: VisionCache | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.model = model
+        self.draft = draft
         self.processor = processor
         self.defaults = defaults
         self.name = name
@@ -124,6 +137,7 @@ class LocalChatModel:
             self._runner,
             options,
             vision_cache=self.vision_cache,
+            draft=None if draft is None else draft_model(draft, draft_vision_cache, options),
             paged_attention=choose_paged_attention(model, options),
             pins=self._pins,
             clock=clock,
@@ -151,9 +165,10 @@ class LocalChatModel:
     @property
     def kv_cap_bytes(self) -> int:
         """Memory that keys and values of all requests may take."""
-        options, text = self._loop.engine.options, self.config.text
-        each = block_bytes(text, options.block_size, options.stored_dtype(self.dtype))
-        return options.blocks(text, self.dtype)[0] * each
+        engine, draft = self._loop.engine, self.draft
+        beside = None if draft is None else (draft.config.text, draft.dtype)
+        each = engine.options.block_bytes(self.config.text, self.dtype, beside=beside)
+        return engine.capacity // engine.options.block_size * each
 
     def close(self) -> None:
         """Ends what is under way, with an EngineError, and takes no more."""

@@ -132,8 +132,12 @@ class KVCache:
             self.store.copy(sources, targets)
 
     def wipe(self, blocks: Sequence[int]) -> None:
-        """Zeros in place of values that went wrong: they would spoil whoever gets the block next."""
-        self.store.wipe(torch.tensor(blocks, device=self._device))
+        """Zeros in place of values that went wrong: they would spoil whoever gets the block next.
+
+        Blocks that were never written, as when a pass ended before it began, are left out.
+        """
+        written = [block for block in blocks if block < self.store.blocks]
+        self.store.wipe(torch.tensor(written, dtype=torch.long, device=self._device))
 
     def export(self, blocks: Sequence[int]) -> dict[str, Tensor]:
         """A copy of what full blocks hold, for `restore` in any cache of the same kind."""

@@ -3,9 +3,9 @@
 Prompt lookup decoding (Saxena 2023): the ids that followed the last place where the text went on as it does now.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["PromptLookup"]
+__all__ = ["PromptLookup", "common_length"]
 
 LONGEST = 4  # ids of the longest run that is looked for; a run that is found goes on as long as it agrees
 SHORTEST = 2
@@ -73,3 +73,12 @@ class PromptLookup:
             if place is not None:
                 self._place, self.matched = place, length
                 return
+
+
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many ids two runs begin with alike.
+
+    >>> common_length([5, 6, 7], [5, 6, 8, 9])
+    2
+    """
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))

@@ -8,8 +8,8 @@ import torch
 
 from anyres.config import TextConfig
 from anyres.engine.kv_store import block_bytes
+from anyres.engine.pace import MOST_GUESSES, SHARE
 from anyres.engine.scheduler import Limits
-from anyres.engine.speculation import MOST_GUESSES
 from anyres.errors import OptionError
 from anyres.processing.image import check_whole
 
@@ -27,7 +27,8 @@ class EngineOptions:
 
     At most `prefix_bytes` of them are kept, unused, for prompts to come that begin alike. `kv_dtype` is what they are
     kept in: None is the model's own dtype, "int8" a half or a quarter of it. Up to `waiting` requests stand in line.
-    At most `guesses` ids of an answer are guessed at a time (docs/engine.md); 0: none. Raises OptionError.
+    At most `guesses` ids of an answer are guessed at a time (docs/engine.md); 0: none. No more than `guess_share` of
+    all time is lost to wrong guesses, and to what a draft model reads for nothing. Raises OptionError.
     """
 
     limits: Limits = field(default_factory=Limits)
@@ -37,6 +38,7 @@ class EngineOptions:
     block_size: int = 16
     waiting: int = 4096
     guesses: int = MOST_GUESSES
+    guess_share: float = SHARE
 
     def __post_init__(self) -> None:
         counts = {"kv_bytes": self.kv_bytes, "block_size": self.block_size, "waiting": self.waiting}
@@ -44,22 +46,33 @@ class EngineOptions:
             check_whole(name, value, 1)
         check_whole("prefix_bytes", self.prefix_bytes, 0)
         check_whole("guesses", self.guesses, 0)
+        if not isinstance(self.guess_share, (int, float)) or not 0 < self.guess_share <= 1:
+            raise OptionError("guess_share", repr(self.guess_share), "a number above 0, at most 1")
         if self.kv_dtype is not None and self.kv_dtype not in STORED:
             raise OptionError("kv_dtype", repr(self.kv_dtype), ", ".join(STORED))
 
     def stored_dtype(self, model_dtype: torch.dtype) -> torch.dtype:
         return model_dtype if self.kv_dtype is None else STORED[self.kv_dtype]
 
-    def blocks(self, config: TextConfig, model_dtype: torch.dtype) -> tuple[int, int]:
-        """How many there may be, and how many of those unused.
+    def blocks(
+        self, config: TextConfig, model_dtype: torch.dtype, *, beside: tuple[TextConfig, torch.dtype] | None = None
+    ) -> tuple[int, int]:
+        """How many there may be, and how many of those unused. `beside`: a draft model, which gets as many.
 
         >>> EngineOptions(kv_bytes=2**30, prefix_bytes=2**28).blocks(TextConfig(), torch.bfloat16)
         (2340, 585)
         """
-        each = block_bytes(config, self.block_size, self.stored_dtype(model_dtype))
+        each = self.block_bytes(config, model_dtype, beside=beside)
         context = -(-config.max_position_embeddings // self.block_size)
         most = max(context, KV_BYTES // each) if self.kv_bytes is None else max(1, self.kv_bytes // each)
         return most, min(most, self.prefix_bytes // each)
+
+    def block_bytes(
+        self, config: TextConfig, model_dtype: torch.dtype, *, beside: tuple[TextConfig, torch.dtype] | None = None
+    ) -> int:
+        """Of one block, and of that of a draft model."""
+        pair = [(config, model_dtype), *([] if beside is None else [beside])]
+        return sum(block_bytes(one, self.block_size, self.stored_dtype(dtype)) for one, dtype in pair)
 
 
 @dataclass(frozen=True)

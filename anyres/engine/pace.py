@@ -10,9 +10,11 @@ from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
-__all__ = ["Costs", "Pace", "Situation"]
+__all__ = ["MOST_GUESSES", "NO_BET", "SHARE", "Bet", "Costs", "Pace", "Purse", "Rate", "Situation"]
 
+MOST_GUESSES = 7  # a pass of 8 rows costs as much as one of 1 where rows are padded to 8
 SAMPLES = 9  # of passes of one size; their median counts
 FEWEST_SAMPLES = 3  # before anything is guessed
 EXACT, STEP = 16, 8  # up to so many tokens sizes are kept apart, beyond that in steps
@@ -21,6 +23,7 @@ SHARE = 0.02  # of an answer's time that may be lost
 MOST_SAVED = 4.0  # passes' worth of saved time that may be lost again
 PRIOR, PRIOR_WEIGHT = 0.5, 2.0  # chance of a guess before there were any, and how many guesses that is worth
 LITTLE = 1.0  # guesses; where less is known, one is tried although it may not pay
+RECENT = 0.8  # weight of what was measured before, each time something is
 FADE = 0.97  # how much of what is known of guesses is left an id later
 
 
@@ -81,13 +84,72 @@ def _size(tokens: int) -> int:
 class Situation:
     """A pass that is being put together: `answers` get an id each, and `tokens` are in it so far.
 
-    `each_s` is what it costs to make a guess.
+    `each_s` is what it costs to make a guess, `start_s` what it costs to begin with it.
     """
 
     costs: Costs
     answers: int
     tokens: int
     each_s: float = 0.0
+    start_s: float = 0.0
+
+    @property
+    def id_s(self) -> float:
+        """What an id costs without guesses."""
+        return self.costs.of(self.answers) / self.answers
+
+
+class Bet(NamedTuple):
+    """How many guesses to make, and the seconds that is likely to save: 0 where it is only a trial."""
+
+    guesses: int
+    gain_s: float
+
+
+NO_BET = Bet(0, 0.0)
+
+
+@dataclass
+class Purse:
+    """Seconds that guesses may lose: a share of the time that goes by, and some of what right ones have saved.
+
+    With `reserve_s` no more than that is put by; 0: nothing bounds what time brings in.
+    """
+
+    seconds: float = 0.0
+    share: float = SHARE
+    reserve_s: float = 0.0
+
+    def earn(self, seconds: float) -> None:
+        """Time that went by."""
+        if not self.reserve_s or self.seconds < self.reserve_s:
+            self.seconds += self.share * seconds
+
+    def settle(self, gained_s: float, pass_s: float) -> None:
+        """What guesses have saved, less what they cost; `pass_s` is what a pass without any takes."""
+        most_s = max(self.seconds, MOST_SAVED * pass_s, self.reserve_s)
+        self.seconds = min(self.seconds + gained_s, most_s)
+
+
+@dataclass
+class Rate:
+    """Seconds of a piece of work by its size, as measured lately.
+
+    >>> rate = Rate()
+    >>> rate.note(100, 2.0)
+    >>> rate.of(25)
+    0.5
+    """
+
+    done: float = 0.0
+    seconds: float = 0.0
+
+    def note(self, done: float, seconds: float) -> None:
+        self.done, self.seconds = RECENT * self.done + done, RECENT * self.seconds + seconds
+
+    def of(self, size: float) -> float:
+        """Something must be known."""
+        return size * self.seconds / self.done
 
 
 @dataclass
@@ -113,7 +175,7 @@ class _Odds:
 class Pace:
     """One answer's: what it may lose, and how often its guesses of each kind were right."""
 
-    may_lose_s: float = 0.0
+    purse: Purse = field(default_factory=Purse)
     _odds: dict[str, _Odds] = field(default_factory=dict)
 
     def chance(self, kind: str) -> float:
@@ -121,26 +183,25 @@ class Pace:
 
     def spend(self, seconds: float, ids: int = 0) -> None:
         """Time that went by with this answer, and how many ids it got: what is known of guesses grows older."""
-        self.may_lose_s += SHARE * seconds
+        self.purse.earn(seconds)
         for odds in self._odds.values():
             odds.fade(ids)
 
-    def guesses(self, kind: str, most: int, situation: Situation) -> int:
+    def bet(self, kind: str, most: int, situation: Situation) -> Bet:
         """How many of `most` are worth their cost: the number that saves most, among those that may be lost."""
         odds, costs, tokens = self._odds.get(kind, _Odds()), situation.costs, situation.tokens
-        id_s = costs.of(situation.answers) / situation.answers  # what an id costs without guesses
-        before_s, chance = costs.of(tokens), odds.chance
-        best, best_s, right = 0, 0.0, 0.0
+        id_s, before_s, chance = situation.id_s, costs.of(tokens), odds.chance
+        best, right = NO_BET, 0.0
         for count in range(1, most + 1):
             right += chance**count
-            extra_s = costs.of(tokens + count) - before_s + count * situation.each_s
-            if extra_s > self.may_lose_s or not costs.reaches(tokens + count):
+            extra_s = costs.of(tokens + count) - before_s + count * situation.each_s + situation.start_s
+            if extra_s > self.purse.seconds or not costs.reaches(tokens + count):
                 break
             saved_s = right * id_s - extra_s
-            if saved_s > best_s:
-                best, best_s = count, saved_s
+            if saved_s > best.gain_s:
+                best = Bet(count, saved_s)
             elif count == 1 and odds.little_known and extra_s < id_s:
-                best = count
+                best = Bet(count, 0.0)
         return best
 
     def learn(self, kind: str, guessed: int, right: int) -> None:
@@ -148,8 +209,3 @@ class Pace:
         odds = self._odds.setdefault(kind, _Odds())
         odds.hits += right
         odds.misses += right < guessed
-
-    def settle(self, gained_s: float, pass_s: float) -> None:
-        """What guesses have saved, less what they cost; `pass_s` is what a pass without any takes."""
-        most = max(self.may_lose_s, MOST_SAVED * pass_s)
-        self.may_lose_s = min(self.may_lose_s + gained_s, most)

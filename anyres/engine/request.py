@@ -132,6 +132,14 @@ class Sequence:
         """How many of these ids, from the first on, the grammar would take."""
         return len(token_ids) if self._matcher is None else self._matcher.agreeing(token_ids)
 
+    def mask_after(self, token_ids: Run[int]) -> Tensor | None:
+        """`mask()` behind ids that the grammar would take."""
+        return None if self._matcher is None else self._matcher.masks_along(token_ids)[-1]
+
+    def ends(self, token_id: int) -> bool:
+        """Whether no answer goes on behind this id."""
+        return token_id in self._eos_token_ids
+
     def accept(self, choice: Choice) -> Piece | None:
         """Takes the next token, and behind it those that the grammar leaves no choice about."""
         assert self.finish_reason is None, "the answer is complete"

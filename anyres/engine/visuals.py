@@ -58,6 +58,21 @@ class Visuals:
         visual_MD = self._whole[item.key] if visual.visual_MD is None else visual.visual_MD
         return visual_MD[start - item.start : stop - item.start]
 
+    def is_whole(self, key: bytes) -> bool:
+        """Whether all visual tokens of an item are here."""
+        return key in self._whole
+
+    def between(
+        self, items: Sequence[Item], visuals: Mapping[bytes, VisualInput], start: int, stop: int
+    ) -> tuple[tuple[int, Tensor], ...]:
+        """What stands at places `start` to `stop` of a prompt: (place behind `start`, visual_MD)."""
+        spans = [(item, max(item.start, start), min(item.stop, stop)) for item in items]
+        return tuple(
+            (first - start, self.tokens(item, visuals[item.key], first, last))
+            for item, first, last in spans
+            if first < last
+        )
+
     def encode(self, sights: Sequence[Sight], visuals: Mapping[bytes, VisualInput]) -> dict[bytes, Exception]:
         """All in one pass, or one by one where that fails. Returns what went wrong, by key."""
         if not sights:

@@ -56,6 +56,10 @@ class Tokenizer:
         whole = text.encode("utf-8", "replace").decode()  # half a surrogate pair becomes "?"
         return list(self._backend.encode(whole, add_special_tokens=False).ids)
 
+    def vocabulary(self) -> dict[str, int]:
+        """Every token, written in `byte_alphabet`, with its id."""
+        return dict(self._backend.get_vocab(with_added_tokens=True))
+
     def special_id(self, token: str) -> int:
         """Id of a special token, as 151644 for `<|im_start|>`; CheckpointError when the checkpoint has none."""
         if token not in self._special:

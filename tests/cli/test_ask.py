@@ -363,3 +363,14 @@ def test_memory_is_passed_on_and_what_it_chose_is_said(
     result = run("ask", photo, "What?", "-m", checkpoint, *GREEDY, *options)
     assert result.exit_code == 0, result.output
     assert ("weights in float32, pictures up to 1280 visual tokens" in caplog.text) is not quiet
+
+
+def test_a_draft_model_says_the_same(run: Run, checkpoint: Path, photo: Path) -> None:
+    plain, drafted = (
+        run("ask", photo, "What?", "-m", checkpoint, *GREEDY, *more) for more in ((), ("--draft", checkpoint))
+    )
+    assert drafted.exit_code == 0, drafted.output
+    assert drafted.stdout == plain.stdout
+    refused = run("ask", photo, "What?", "-m", checkpoint, "--draft", "no/such-model")
+    assert refused.exit_code == 2
+    assert "no/such-model" in refused.stderr

@@ -9,6 +9,7 @@ from anyres.chat import Answer, Piece, Usage
 from anyres.engine.checkpoint import choose_paged_attention
 from anyres.engine.core import Engine
 from anyres.engine.detokenizer import Detokenizer
+from anyres.engine.draft import DraftModel
 from anyres.engine.options import EngineOptions, Turn
 from anyres.engine.request import Sequence as Answering
 from anyres.engine.runner import Progress, Runner
@@ -76,10 +77,16 @@ def new_engine(
     *,
     native: bool = True,
     vision_cache: VisionCache | None = None,
+    draft: Qwen2VL | None = None,
+    draft_vision_cache: VisionCache | None = None,
 ) -> Engine:
     options = options or EngineOptions()
     attention = choose_paged_attention(model, options) if native else None
-    return Engine(Runner(model), options, vision_cache=vision_cache, paged_attention=attention)
+    small = None
+    if draft is not None:
+        small_attention = choose_paged_attention(draft, options) if native else None
+        small = DraftModel(Runner(draft), draft_vision_cache, small_attention)
+    return Engine(Runner(model), options, vision_cache=vision_cache, paged_attention=attention, draft=small)
 
 
 def ask(engine: Engine, sequence: Answering, *, turn: Turn | None = None, reports: bool = False) -> Asked:

@@ -21,6 +21,10 @@ from tests.oracle import tiny_config
         ({"block_size": True}, "block_size"),
         ({"waiting": 0}, "waiting"),
         ({"kv_dtype": "int4"}, "kv_dtype"),
+        ({"guesses": -1}, "guesses"),
+        ({"guess_share": 0}, "guess_share"),
+        ({"guess_share": 1.5}, "guess_share"),
+        ({"guess_share": "1"}, "guess_share"),
         ({"limits": Limits(running=0)}, "running"),
         ({"limits": Limits(busy_step_patches=-5)}, "busy_step_patches"),
     ],
@@ -66,3 +70,14 @@ def test_8_bits_hold_more() -> None:
     assert 3 < small / plain <= 4
     assert EngineOptions(kv_dtype="bfloat16").stored_dtype(torch.float32) == torch.bfloat16
     assert EngineOptions().stored_dtype(torch.float16) == torch.float16
+
+
+def test_a_draft_has_its_part_of_the_memory() -> None:
+    """28 KiB a token of the 2B in bfloat16 and 56 of the 7B: a third of what one of 28 KiB has alone."""
+    small = TextConfig()
+    large = TextConfig(
+        hidden_size=3584, intermediate_size=18_944, num_attention_heads=28, num_key_value_heads=4, num_hidden_layers=28
+    )
+    options, narrow = EngineOptions(kv_bytes=16 * 84 * 1024 * 100, prefix_bytes=16 * 84 * 1024 * 7), torch.bfloat16
+    assert options.blocks(large, narrow, beside=(small, narrow)) == (100, 7)
+    assert options.blocks(large, narrow) == (150, 10)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres.engine.pace import FEWEST_SAMPLES, SHARE, Costs, Pace, Situation
+from anyres.engine.pace import FEWEST_SAMPLES, SHARE, Costs, Pace, Purse, Rate, Situation
 
 MOST = 7
 Machine = Callable[[int], float]
@@ -20,7 +20,7 @@ def simulate(seconds_of: Machine, right: Callable[[int], bool], ids: int, costs:
     at, total_s = 0, 0.0
     while at < ids:
         most = min(MOST, ids - at - 1)
-        count = pace.guesses("x", most, Situation(costs, 1, 1)) if costs.knows(1) else 0
+        count = pace.bet("x", most, Situation(costs, 1, 1)).guesses if costs.knows(1) else 0
         agreed = next((i for i in range(count) if not right(at + i)), count)
         spent_s = seconds_of(1 + count)
         costs.note(1 + count, spent_s)
@@ -28,7 +28,7 @@ def simulate(seconds_of: Machine, right: Callable[[int], bool], ids: int, costs:
         pace.spend(spent_s, 1 + agreed)
         if count:
             pace.learn("x", count, agreed)
-            pace.settle(agreed * costs.of(1) - (costs.of(1 + count) - costs.of(1)), costs.of(1))
+            pace.purse.settle(agreed * costs.of(1) - (costs.of(1 + count) - costs.of(1)), costs.of(1))
         at += 1 + agreed
     return total_s
 
@@ -79,7 +79,7 @@ def test_no_guesses_where_a_row_costs_a_pass() -> None:
     costs = Costs()
     for tokens in (1, 1, 1, 2, 4, 8):
         costs.note(tokens, 0.1 * tokens)
-    assert Pace(may_lose_s=100.0).guesses("x", MOST, Situation(costs, 1, 1)) == 0
+    assert Pace(Purse(100.0)).bet("x", MOST, Situation(costs, 1, 1)).guesses == 0
 
 
 def test_where_little_is_known_a_guess_is_tried() -> None:
@@ -87,13 +87,13 @@ def test_where_little_is_known_a_guess_is_tried() -> None:
     costs = Costs()
     for tokens in (1, 1, 1, 2, 8):
         costs.note(tokens, 0.1 + 0.06 * (tokens - 1))
-    pace = Pace(may_lose_s=1.0)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1)) == 1
+    pace = Pace(Purse(1.0))
+    assert pace.bet("x", MOST, Situation(costs, 1, 1)).guesses == 1
     pace.learn("x", 1, 0)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1)) == 0
+    assert pace.bet("x", MOST, Situation(costs, 1, 1)).guesses == 0
     for _ in range(9):
         pace.learn("x", 1, 1)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1)) > 1
+    assert pace.bet("x", MOST, Situation(costs, 1, 1)).guesses > 1
 
 
 def test_what_was_learnt_fades_so_that_it_is_tried_again() -> None:
@@ -116,10 +116,10 @@ def test_more_is_guessed_where_guesses_were_right() -> None:
         costs.note(tokens, 0.1 + 0.01 * (tokens - 1))
     found = []
     for right in (0, 3, 7):
-        pace = Pace(may_lose_s=1.0)
+        pace = Pace(Purse(1.0))
         for _ in range(5):
             pace.learn("x", 7, right)
-        found.append(pace.guesses("x", MOST, Situation(costs, 1, 1)))
+        found.append(pace.bet("x", MOST, Situation(costs, 1, 1)).guesses)
     assert found == sorted(found)
     assert found[0] < found[-1] == MOST
 
@@ -129,9 +129,9 @@ def test_a_crowd_guesses_less() -> None:
     costs = Costs()
     for tokens in (1, 1, 1, 16, 16, 16, 32):
         costs.note(tokens, 0.1 + 0.02 * (tokens - 1))
-    pace = Pace(may_lose_s=1.0)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1)) > 0
-    assert pace.guesses("x", MOST, Situation(costs, 16, 16)) == 0
+    pace = Pace(Purse(1.0))
+    assert pace.bet("x", MOST, Situation(costs, 1, 1)).guesses > 0
+    assert pace.bet("x", MOST, Situation(costs, 16, 16)).guesses == 0
 
 
 def test_nothing_is_guessed_that_may_not_be_lost() -> None:
@@ -139,32 +139,72 @@ def test_nothing_is_guessed_that_may_not_be_lost() -> None:
     for tokens in (1, 1, 1, 8):
         costs.note(tokens, 0.1 + 0.01 * (tokens - 1))
     for allowed_s in (0.0, 0.005, 0.011, 0.035, 0.2):
-        count = Pace(may_lose_s=allowed_s).guesses("x", MOST, Situation(costs, 1, 1))
+        count = Pace(Purse(allowed_s)).bet("x", MOST, Situation(costs, 1, 1)).guesses
         assert 0.01 * count <= allowed_s
-    assert Pace(may_lose_s=0.011).guesses("x", MOST, Situation(costs, 1, 1)) == 1
+    assert Pace(Purse(0.011)).bet("x", MOST, Situation(costs, 1, 1)).guesses == 1
 
 
 def test_making_guesses_costs_too() -> None:
     costs = Costs()
     for tokens in (1, 1, 1, 8):
         costs.note(tokens, 0.1)
-    pace = Pace(may_lose_s=1.0)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1)) == MOST
-    assert 0 < pace.guesses("x", MOST, Situation(costs, 1, 1, each_s=0.02)) < MOST
+    pace = Pace(Purse(1.0))
+    assert pace.bet("x", MOST, Situation(costs, 1, 1)).guesses == MOST
+    assert 0 < pace.bet("x", MOST, Situation(costs, 1, 1, each_s=0.02)).guesses < MOST
     pace.learn("x", 2, 1)
-    assert pace.guesses("x", MOST, Situation(costs, 1, 1, each_s=0.06)) == 0
-    assert Pace(may_lose_s=1.0).guesses("x", MOST, Situation(costs, 1, 1, each_s=0.11)) == 0
+    assert pace.bet("x", MOST, Situation(costs, 1, 1, each_s=0.06)).guesses == 0
+    assert Pace(Purse(1.0)).bet("x", MOST, Situation(costs, 1, 1, each_s=0.11)).guesses == 0
 
 
 def test_only_some_of_what_was_saved_may_be_lost_again() -> None:
     pace = Pace()
     for _ in range(100):
-        pace.settle(0.5, 0.1)
-    assert pace.may_lose_s == pytest.approx(0.4)
-    pace.settle(-0.6, 0.1)
-    assert pace.may_lose_s == pytest.approx(-0.2)
+        pace.purse.settle(0.5, 0.1)
+    assert pace.purse.seconds == pytest.approx(0.4)
+    pace.purse.settle(-0.6, 0.1)
+    assert pace.purse.seconds == pytest.approx(-0.2)
     pace.spend(10.0)
-    assert pace.may_lose_s == pytest.approx(0.0)
+    assert pace.purse.seconds == pytest.approx(0.0)
+
+
+def test_a_reserve_bounds_what_time_brings_in() -> None:
+    """What was saved adds to it up to the reserve, or to a few passes; what was lost is taken whole."""
+    purse = Purse(share=0.25, reserve_s=1.0)
+    for _ in range(100):
+        purse.earn(1.0)
+    assert purse.seconds == pytest.approx(1.0)
+    purse.settle(5.0, 0.1)
+    assert purse.seconds == pytest.approx(1.0)
+    purse.settle(5.0, 1.0)
+    assert purse.seconds == pytest.approx(4.0)
+    purse.settle(-6.0, 0.1)
+    assert purse.seconds == pytest.approx(-2.0)
+
+
+def test_a_start_is_paid_once() -> None:
+    """So that where it is dear more is guessed at a time, or nothing."""
+    costs = Costs()
+    for tokens in (1, 1, 1, 8):
+        costs.note(tokens, 0.1)
+    pace = Pace(Purse(1.0))
+    for _ in range(20):
+        pace.learn("x", 7, 7)
+    few = pace.bet("x", MOST, Situation(costs, 1, 1, each_s=0.05)).gain_s
+    for start_s in (0.0, 0.1, 0.2):
+        bet = pace.bet("x", MOST, Situation(costs, 1, 1, each_s=0.05, start_s=start_s))
+        assert bet.guesses == MOST
+        assert bet.gain_s == pytest.approx(few - start_s)
+    assert pace.bet("x", MOST, Situation(costs, 1, 1, each_s=0.05, start_s=0.5)).guesses == 0
+
+
+def test_a_rate_follows_what_was_measured_lately() -> None:
+    rate = Rate()
+    for _ in range(30):
+        rate.note(10, 1.0)
+    assert rate.of(10) == pytest.approx(1.0)
+    for _ in range(30):
+        rate.note(10, 3.0)
+    assert rate.of(10) == pytest.approx(3.0, rel=0.01)
 
 
 def test_costs_are_medians_and_never_fall_with_size() -> None:

@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 
 from anyres.chat import Answer, Piece
 from anyres.engine.blocks import BlockManager
-from anyres.engine.lookup import PromptLookup
+from anyres.engine.lookup import PromptLookup, common_length
 from anyres.engine.options import EngineOptions
-from anyres.engine.pace import Costs, Pace
+from anyres.engine.pace import Bet, Costs, Pace
 from anyres.engine.sampler import SamplingOptions
 from anyres.engine.scheduler import Job, Limits, Plan, Scheduler, Span
-from anyres.engine.speculation import common_length
 from anyres.errors import NumericsError
 from anyres.kernels.library import best_isa
 from anyres.model.qwen2vl import Qwen2VL
@@ -64,7 +63,7 @@ class Oracle:
         monkeypatch.setattr(PromptLookup, "propose", lambda lookup, most: self.propose(lookup, most))
         monkeypatch.setattr(Costs, "knows", lambda costs, tokens: True)
         monkeypatch.setattr(Costs, "of", lambda costs, tokens: 1.0)
-        monkeypatch.setattr(Pace, "guesses", lambda pace, kind, most, situation: most)
+        monkeypatch.setattr(Pace, "bet", lambda pace, kind, most, situation: Bet(most, 1.0))
 
     def propose(self, lookup: PromptLookup, most: int) -> list[int]:
         text = lookup._ids

@@ -12,7 +12,7 @@ from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
 from anyres.constraints import JsonSchema
 from anyres.engine.engine import LocalChatModel, load
 from anyres.engine.options import EngineOptions
-from anyres.engine.pace import Costs, Pace
+from anyres.engine.pace import Bet, Costs, Pace
 
 QUESTIONS = (
     "Read the text.",
@@ -58,7 +58,7 @@ def guessing(plain: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """Guesses whatever the lookup finds, whether it pays or not."""
     monkeypatch.setattr(Costs, "knows", lambda costs, tokens: True)
     monkeypatch.setattr(Costs, "of", lambda costs, tokens: 1.0)
-    monkeypatch.setattr(Pace, "guesses", lambda pace, kind, most, situation: most)
+    monkeypatch.setattr(Pace, "bet", lambda pace, kind, most, situation: Bet(most, 1.0))
     return LocalChatModel(plain.model, plain.processor, defaults=plain.defaults, engine=EngineOptions())
 
 
