@@ -6,11 +6,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import anyres
+from anyres.engine.engine import LocalChatModel
 from tests.server.page.fake import Fake
 
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -169,6 +172,13 @@ def opened(open_page: Callable[..., Opened]) -> Opened:
     one = open_page()
     one.page.locator("select.model option:not([disabled])", has_text="tiny").first.wait_for(state="attached")
     return one
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[LocalChatModel]:
+    """The library's own, to compare with."""
+    with closing(anyres.load()) as loaded:
+        yield loaded
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ def events(pieces: Iterable[str]) -> Iterator[bytes]:
     """The stream of an answer that is made of these pieces."""
     frame = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
     count = 0
-    for count, piece in enumerate(pieces, start=1):
+    for piece in pieces:
+        count += 1
         yield event({**frame, "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": None}]})
     yield event({**frame, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     usage = {"prompt_tokens": 11, "completion_tokens": count, "total_tokens": 11 + count}

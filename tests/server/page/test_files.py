@@ -32,6 +32,13 @@ def test_nothing_is_inline() -> None:
     assert re.findall(r"<script(?![^>]*\bsrc=)|<style|\son\w+=|\sstyle=|javascript:", text) == []
 
 
+def test_all_modules_are_asked_for_at_once() -> None:
+    """Without the list the browser would find them one import after the other."""
+    listed = re.findall(r'rel="modulepreload" href="static/([^"]+)"', (STATIC / "index.html").read_text())
+    modules = [path.relative_to(STATIC).as_posix() for path in (*STATIC.glob("vendor/*.js"), *OURS)]
+    assert sorted([*listed, "js/main.js"]) == sorted(modules)
+
+
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.relative_to(STATIC).as_posix())
 def test_modules_import_files_that_are_there_and_ask_nobody_else(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -16,6 +16,9 @@ export class ApiError extends Error {
 }
 
 const blockedOrigins = new Set();
+// A browser may refuse a request a moment before it tells why.
+const POLICY_EVENT_MS = 50;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 document.addEventListener("securitypolicyviolation", (event) => {
   if (event.effectiveDirective === "connect-src") blockedOrigins.add(new URL(event.blockedURI).origin);
 });
@@ -33,8 +36,9 @@ async function call(endpoint, path, { body, signal, raw = false } = {}) {
     method: body === undefined ? "GET" : "POST", headers, signal, credentials: "omit", redirect: "error", cache: "no-store",
     body: body === undefined ? undefined : JSON.stringify(body),
   };
-  const response = await fetch(url, options).catch((error) => {
+  const response = await fetch(url, options).catch(async (error) => {
     if (error.name === "AbortError") throw error;
+    await pause(POLICY_EVENT_MS);
     const origin = new URL(url, location.href).origin;
     throw new ApiError("", { code: blockedOrigins.has(origin) ? "blocked" : "unreachable" });
   });
