@@ -246,13 +246,16 @@ class LocalChatModel:
 
     def chat(
         self,
-        messages: Run[Message],
+        messages: Run[Message] | ModelInput,
         *,
         options: GenerationOptions = AS_CHECKPOINT,
         report: Report | None = None,
         turn: Turn = NEXT,
     ) -> Answer:
-        """The next turn of a conversation. `turn`: who goes first, and how long it may take (DeadlineError)."""
+        """The next turn of a conversation. `turn`: who goes first, and how long it may take (DeadlineError).
+
+        Who has prepared the messages already may give the `ModelInput`.
+        """
         return self.chat_batch([messages], options=options, report=report, turn=turn)[0]
 
     def stream_chat(
@@ -271,7 +274,7 @@ class LocalChatModel:
 
     def chat_batch(
         self,
-        conversations: Run[Run[Message]],
+        conversations: Run[Run[Message] | ModelInput],
         *,
         options: GenerationOptions = AS_CHECKPOINT,
         report: Report | None = None,
