@@ -6,12 +6,16 @@ from types import MappingProxyType
 
 from anyres.errors import OptionError
 from anyres.evaluation.benchmark import Benchmark
+from anyres.evaluation.benchmarks.mathvision import MATHVISION
+from anyres.evaluation.benchmarks.mathvista import MATHVISTA
 from anyres.evaluation.benchmarks.mme import MME
 
 __all__ = ["BENCHMARKS", "benchmark_of"]
 
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
+        "MathVision": MATHVISION,
+        "MathVista": MATHVISTA,
         "MME": MME,
     }
 )
