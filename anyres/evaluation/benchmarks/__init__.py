@@ -22,6 +22,8 @@ from anyres.evaluation.benchmarks.mmvet import MMVET
 from anyres.evaluation.benchmarks.mtvqa import MTVQA
 from anyres.evaluation.benchmarks.ocrbench import OCRBENCH
 from anyres.evaluation.benchmarks.realworldqa import REALWORLDQA
+from anyres.evaluation.benchmarks.refcoco import REFCOCO
+from anyres.evaluation.benchmarks.screenspot import SCREENSPOT
 from anyres.evaluation.benchmarks.textvqa import TEXTVQA
 
 __all__ = ["BENCHMARKS", "benchmark_of"]
@@ -49,6 +51,8 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "MTVQA": MTVQA,
         "OCRBench": OCRBENCH,
         "RealWorldQA": REALWORLDQA,
+        "RefCOCO": REFCOCO,
+        "ScreenSpot": SCREENSPOT,
         "TextVQA": TEXTVQA,
     }
 )
