@@ -158,6 +158,8 @@ def test_the_frames_shown_are_those_the_model_gets(opened: Opened, model: LocalC
     tall, wide = visual.resized_size
     words = page.locator(".timeline p.fine").inner_text()
     assert words == f"{len(times)} frames of {wide} × {tall}, {np.prod(visual.grid_thw) // 4} tokens"
+    opened.ask("Does anything move?")
+    assert page.locator(".clip-shown .strip li").all_inner_texts() == times
 
 
 def test_a_part_of_a_clip_is_chosen_on_the_timeline(opened: Opened) -> None:
