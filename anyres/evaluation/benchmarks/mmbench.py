@@ -34,7 +34,9 @@ def _once(row: Row) -> tuple[Sample, ...]:
 
 
 def _in_all_rotations(row: Row) -> tuple[Sample, ...]:
-    return rotations(_sample(row))
+    sample = _sample(row)
+    name = row.optional("id") or sample.id  # samples in two languages share their index
+    return rotations(replace(sample, id=name, cluster=group_of(name)))
 
 
 def _sample(row: Row) -> Sample:
