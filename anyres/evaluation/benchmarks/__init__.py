@@ -7,8 +7,10 @@ from types import MappingProxyType
 from anyres.errors import OptionError
 from anyres.evaluation.benchmark import Benchmark
 from anyres.evaluation.benchmarks.ai2d import AI2D
+from anyres.evaluation.benchmarks.aitz import AITZ
 from anyres.evaluation.benchmarks.chartqa import CHARTQA
 from anyres.evaluation.benchmarks.docvqa import DOCVQA, INFOVQA
+from anyres.evaluation.benchmarks.function_calling import FUNCTION_CALLING
 from anyres.evaluation.benchmarks.hallusionbench import HALLUSIONBENCH
 from anyres.evaluation.benchmarks.mathvision import MATHVISION
 from anyres.evaluation.benchmarks.mathvista import MATHVISTA
@@ -31,9 +33,11 @@ __all__ = ["BENCHMARKS", "benchmark_of"]
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
         "AI2D": AI2D,
+        "AITZ": AITZ,
         "CCBench": CCBENCH,
         "ChartQA": CHARTQA,
         "DocVQA": DOCVQA,
+        "FunctionCalling": FUNCTION_CALLING,
         "HallusionBench": HALLUSIONBENCH,
         "InfoVQA": INFOVQA,
         "MathVision": MATHVISION,

@@ -51,7 +51,7 @@ def _samples(row: Row) -> Sequence[Sample]:
     if not pictures or not expressions:
         raise row.wrong("nothing", "a picture and an expression", columns=("image", "expression"))
     width, height = picture_size(row, pictures[0])
-    facts = {"width": width, "height": height, "box": _corners(row)}
+    box = _corners(row)
     name = row.optional("question_id", "index", "id", "ref_id") or row.name
     split = _split(row)
     ids = [f"{split}/{name}"] if len(expressions) == 1 else [f"{split}/{name}/{i}" for i in range(len(expressions))]
@@ -60,9 +60,10 @@ def _samples(row: Row) -> Sequence[Sample]:
             id=own,
             question=expression,
             media=pictures[:1],
+            golds=(str(box),),
             cluster=picture_cluster(pictures),
             categories={"split": split},
-            facts=facts,
+            facts={"width": width, "height": height, "box": box},
         )
         for own, expression in zip(ids, expressions, strict=True)
     ]

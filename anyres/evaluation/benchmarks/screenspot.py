@@ -41,15 +41,17 @@ def _sample(row: Row) -> Sample:
     if not pictures:
         raise row.wrong("nothing", "a picture", columns=("image", "img_filename"))
     width, height = picture_size(row, pictures[0])
+    box = _corners(row, width, height)
     source = row.optional("data_source", "platform").lower()
     platform = PLATFORMS.get(source, "web")
     return Sample(
         id=row.optional("id", "index") or row.name,
         question=row.text("instruction", "question"),
         media=pictures[:1],
+        golds=(str(box),),
         cluster=picture_cluster(pictures),
         categories={"category": f"{platform} {row.text('data_type')}", "l2-category": platform},
-        facts={"width": width, "height": height, "box": _corners(row, width, height)},
+        facts={"width": width, "height": height, "box": box},
     )
 
 
