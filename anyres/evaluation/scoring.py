@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from anyres.evaluation.benchmark import Extraction, Graded, Scoring
 from anyres.evaluation.record import Record
-from anyres.evaluation.sample import Reply, Sample
+from anyres.evaluation.sample import Sample
 
 __all__ = ["Counts", "count", "graded"]
 
@@ -16,8 +16,9 @@ FAILED = "failed"
 class Counts:
     """What became of the samples: `asked` have a record, of which `failed` hold an error instead of an answer.
 
-    `unread` answers hold nothing that the extraction found, `cut` ones ended at their length, `no_gold` samples have
-    no published answer, `strays` are records of samples that the data does not have.
+    `unread` answers hold nothing that the extraction found, `cut` ones ended at their length, `unjudged` ones wait
+    for their judge, or it failed, `no_gold` samples have no published answer, `strays` are records of samples that the
+    data does not have.
     """
 
     samples: int
@@ -25,6 +26,7 @@ class Counts:
     failed: int = 0
     unread: int = 0
     cut: int = 0
+    unjudged: int = 0
     no_gold: int = 0
     strays: int = 0
 
@@ -33,7 +35,7 @@ def graded(scoring: Scoring, samples: Iterable[Sample], records: Mapping[str, Re
     """What `scoring` makes of every sample that has a record, by id, in the order of the samples.
 
     A failed record is no answer, with a score of 0 and a rule that begins with "failed". A scoring by a judge leaves
-    out what no judge has seen yet; all others read the raw answer.
+    out what no judge has judged; all others read the raw answer.
     """
     return [
         _graded(scoring, sample, record)
@@ -42,18 +44,21 @@ def graded(scoring: Scoring, samples: Iterable[Sample], records: Mapping[str, Re
     ]
 
 
-def count(samples: Sequence[Sample], records: Mapping[str, Record], scored: Sequence[Graded]) -> Counts:
-    """`scored` is what `graded` gave for them."""
+def count(
+    samples: Sequence[Sample], records: Mapping[str, Record], scored: Sequence[Graded], *, judged: bool = False
+) -> Counts:
+    """`scored` is what `graded` gave for them by rules, `judged` whether a judge is to speak as well."""
     ids = {sample.id for sample in samples}
     asked = [record for record in records.values() if record.id in ids]
-    failed = sum(record.outcome == "failed" for record in asked)
+    answered = [record for record in asked if record.outcome == "answered"]
     unread = sum(one.extraction.value is None for one in scored)
     return Counts(
         samples=len(samples),
         asked=len(asked),
-        failed=failed,
+        failed=len(asked) - len(answered),
         unread=unread - sum(one.extraction.rule.startswith(FAILED) for one in scored),
-        cut=sum(record.finish_reason in ("length", "repetition") for record in asked if record.outcome == "answered"),
+        cut=sum(record.finish_reason in ("length", "repetition") for record in answered),
+        unjudged=sum(record.judged is None for record in answered) if judged else 0,
         no_gold=sum(not sample.golds for sample in samples),
         strays=len(records) - len(asked),
     )
@@ -64,8 +69,8 @@ def _is_ready(scoring: Scoring, record: Record) -> bool:
 
 
 def _graded(scoring: Scoring, sample: Sample, record: Record) -> Graded:
-    if record.outcome == "failed":
+    reply = record.reply if scoring.ask_judge is None else record.judgement
+    if record.outcome == "failed" or reply is None:
         return Graded(sample, Extraction(None, f"{FAILED}: {record.error}"), 0.0)
-    text = record.raw if scoring.ask_judge is None else record.judged or ""
-    extraction = scoring.extract(Reply(text, record.finish_reason, record.coordinates), sample)
-    return Graded(sample, extraction, scoring.grade(extraction, sample))
+    extraction = scoring.extract(reply, sample)
+    return Graded(sample, extraction, 0.0 if extraction.value is None else scoring.grade(extraction, sample))

@@ -9,17 +9,19 @@ arXiv 2411.00640; Wilson 1927 for shares; Holm 1979 for several comparisons.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from anyres.evaluation.benchmark import Graded, Scoring, Target
+from anyres.evaluation.mean_figures import mean_figures
 
 __all__ = [
     "DRAWS",
     "Difference",
+    "Drawn",
     "Interval",
     "Verdict",
     "bootstrap",
@@ -37,6 +39,11 @@ Z_POWER_80 = 0.8416212335729143
 DRAWS = 1000
 SEED = 20240918  # the day the Qwen2-VL paper appeared; any other number does
 TIE = 1e-9
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Swapped = Callable[[Sequence[bool]], float]
+Drawn = Mapping[str, Sequence[float]]
+"""The values of each figure in samples that were drawn."""
 
 
 class Interval(NamedTuple):
@@ -103,26 +110,28 @@ def wilson(hits: float, n: int) -> tuple[float, float]:
     return (0.0 if hits == 0 else middle - half), (1.0 if hits == n else middle + half)
 
 
-def bootstrap(scoring: Scoring, graded: Sequence[Graded], *, draws: int = DRAWS) -> dict[str, list[float]]:
+def bootstrap(scoring: Scoring, graded: Sequence[Graded], *, draws: int = DRAWS) -> Drawn:
     """Each figure in `draws` samples of clusters. A figure that a draw lacks (a rare category) has fewer values.
 
     The same clusters in the same order are drawn the same way, so that figures of two models may be subtracted.
     """
-    found: dict[str, list[float]] = defaultdict(list)
-    clusters = list(_clusters(graded).values())
-    rng = np.random.default_rng(SEED)
-    for _ in range(draws):
-        picked = rng.integers(len(clusters), size=len(clusters)).tolist()
-        for figure, value in scoring.summarise([one for place in picked for one in clusters[place]]).items():
-            found[figure].append(value)
-    return dict(found)
-
-
-def intervals(scoring: Scoring, graded: Sequence[Graded], *, draws: int = DRAWS) -> dict[str, Interval]:
-    """All figures of a run, the headline first."""
     if not graded:
         return {}
-    drawn = bootstrap(scoring, graded, draws=draws)
+    clusters = list(_clusters(graded).values())
+    picks = _picks(len(clusters), draws)
+    found = _drawn_means(scoring, clusters, picks)
+    if found.keys() < scoring.summarise(graded).keys():
+        return _drawn(scoring, clusters, picks) | found
+    return found
+
+
+def intervals(
+    scoring: Scoring, graded: Sequence[Graded], *, draws: int = DRAWS, drawn: Drawn | None = None
+) -> dict[str, Interval]:
+    """All figures of a run, the headline first. `drawn` is what `bootstrap` gave, if it was called before."""
+    if not graded:
+        return {}
+    drawn = bootstrap(scoring, graded, draws=draws) if drawn is None else drawn
     return {name: interval_of(value, drawn.get(name, ())) for name, value in scoring.summarise(graded).items()}
 
 
@@ -135,16 +144,27 @@ def interval_of(value: float, drawn: Sequence[float]) -> Interval:
 
 
 def difference(
-    scoring: Scoring, ours: Sequence[Graded], theirs: Sequence[Graded], *, figure: str = "", draws: int = DRAWS
+    scoring: Scoring,
+    ours: Sequence[Graded],
+    theirs: Sequence[Graded],
+    *,
+    figure: str = "",
+    draws: int = DRAWS,
+    drawn: tuple[Drawn, Drawn] | None = None,
 ) -> Difference | None:
-    """First minus second in a figure (the headline without `figure`), on the samples both have. None without any."""
+    """First minus second in a figure (the headline without `figure`), on the samples both have. None without any.
+
+    `drawn` is what `bootstrap` gave for both; it is used where both have the same samples.
+    """
     pairs = _pairs(ours, theirs)
     if not pairs:
         return None
     first, second = [one for one, _ in pairs], [other for _, other in pairs]
     value, name = _subtracted(scoring, first, second, figure)
-    drawn = [a - b for a, b in _drawn_pairs(scoring, first, second, name, draws)]
-    interval = interval_of(value, drawn)
+    if drawn is None or not len(pairs) == len(ours) == len(theirs):
+        drawn = bootstrap(scoring, first, draws=draws), bootstrap(scoring, second, draws=draws)
+    gaps = [a - b for a, b in zip(drawn[0].get(name, ()), drawn[1].get(name, ()), strict=True)]
+    interval = interval_of(value, gaps)
     outcomes = [one.score - other.score for one, other in pairs]
     wins, losses = sum(gap > TIE for gap in outcomes), sum(gap < -TIE for gap in outcomes)
     return Difference(
@@ -152,7 +172,7 @@ def difference(
         value=value,
         low=interval.low,
         high=interval.high,
-        p=_permutation_p(scoring, pairs, name, value, draws),
+        p=_permutation_p(scoring, pairs, name, draws),
         wins=wins,
         losses=losses,
         ties=len(pairs) - wins - losses,
@@ -191,6 +211,36 @@ def verdict(target: Target, interval: Interval, *, n: int) -> Verdict:
     return Verdict(target, interval.value, target.value - half, target.value + half, n)
 
 
+def _picks(count: int, draws: int) -> list[Array]:
+    rng = np.random.default_rng(SEED)
+    return [rng.integers(count, size=count) for _ in range(draws)]
+
+
+def _drawn(scoring: Scoring, clusters: Sequence[Sequence[Graded]], picks: Sequence[Array]) -> dict[str, list[float]]:
+    """The plain way, for any metric."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for picked in picks:
+        for figure, value in scoring.summarise([one for place in picked.tolist() for one in clusters[place]]).items():
+            found[figure].append(value)
+    return dict(found)
+
+
+def _drawn_means(
+    scoring: Scoring, clusters: Sequence[Sequence[Graded]], picks: Sequence[Array]
+) -> dict[str, list[float]]:
+    """The same for figures that are means: sums over clusters, times how often each was drawn."""
+    ordered = [one for cluster in clusters for one in cluster]
+    scores = np.array([one.score for one in ordered])
+    owner = np.repeat(np.arange(len(clusters)), [len(cluster) for cluster in clusters])
+    times = np.array([np.bincount(picked, minlength=len(clusters)) for picked in picks], dtype=np.float64)
+    found = {}
+    for name, (scale, members) in mean_figures(scoring, ordered).items():
+        sums = times @ np.bincount(owner, members * scores)
+        counts = times @ np.bincount(owner, members)
+        found[name] = (scale * sums[counts > 0] / counts[counts > 0]).tolist()
+    return found
+
+
 def _clusters(graded: Sequence[Graded]) -> Mapping[str, list[Graded]]:
     found: dict[str, list[Graded]] = defaultdict(list)
     for one in graded:
@@ -209,26 +259,16 @@ def _subtracted(scoring: Scoring, first: Sequence[Graded], second: Sequence[Grad
     return ours.get(name, 0.0) - theirs.get(name, 0.0), name
 
 
-def _drawn_pairs(
-    scoring: Scoring, first: Sequence[Graded], second: Sequence[Graded], name: str, draws: int
-) -> Iterator[tuple[float, float]]:
-    ours = bootstrap(scoring, first, draws=draws).get(name, [])
-    theirs = bootstrap(scoring, second, draws=draws).get(name, [])
-    return zip(ours, theirs, strict=True)
-
-
-def _permutation_p(
-    scoring: Scoring, pairs: Sequence[tuple[Graded, Graded]], name: str, seen: float, draws: int
-) -> float:
+def _permutation_p(scoring: Scoring, pairs: Sequence[tuple[Graded, Graded]], name: str, draws: int) -> float:
     """Exact where all ways to swap are not more than the draws, else by so many draws and the one seen."""
     clusters: dict[str, list[tuple[Graded, Graded]]] = defaultdict(list)
     for pair in pairs:
         clusters[pair[0].sample.cluster or pair[0].sample.id].append(pair)
     groups = list(clusters.values())
     exact = len(groups) < 64 and 2 ** len(groups) <= draws
-    large = sum(
-        abs(_swapped(scoring, groups, swaps, name)) >= abs(seen) - TIE for swaps in _swaps(len(groups), draws, exact)
-    )
+    swapped = _mean_swapped(groups) if _is_mean(scoring, pairs, name) else _swapped(scoring, groups, name)
+    least = abs(swapped([False] * len(groups))) - TIE
+    large = sum(abs(swapped(swaps)) >= least for swaps in _swaps(len(groups), draws, exact))
     return large / 2 ** len(groups) if exact else (1 + large) / (1 + draws)
 
 
@@ -241,9 +281,28 @@ def _swaps(count: int, draws: int, exact: bool) -> Iterator[Sequence[bool]]:
         yield (rng.random(count) < 0.5).tolist()
 
 
-def _swapped(
-    scoring: Scoring, groups: Sequence[Sequence[tuple[Graded, Graded]]], swaps: Sequence[bool], name: str
-) -> float:
-    first = [pair[swap] for group, swap in zip(groups, swaps, strict=True) for pair in group]
-    second = [pair[not swap] for group, swap in zip(groups, swaps, strict=True) for pair in group]
-    return _subtracted(scoring, first, second, name)[0]
+def _swapped(scoring: Scoring, groups: Sequence[Sequence[tuple[Graded, Graded]]], name: str) -> Swapped:
+    """The difference when some groups are swapped, of any metric."""
+
+    def of(swaps: Sequence[bool]) -> float:
+        first = [pair[swap] for group, swap in zip(groups, swaps, strict=True) for pair in group]
+        second = [pair[not swap] for group, swap in zip(groups, swaps, strict=True) for pair in group]
+        return _subtracted(scoring, first, second, name)[0]
+
+    return of
+
+
+def _mean_swapped(groups: Sequence[Sequence[tuple[Graded, Graded]]]) -> Swapped:
+    """The same for a figure that is the mean score, up to its unit: swapping turns the sign of a group's difference."""
+    gaps = np.array([sum(one.score - other.score for one, other in group) for group in groups])
+
+    def of(swaps: Sequence[bool]) -> float:
+        return float(np.where(swaps, -gaps, gaps).sum())
+
+    return of
+
+
+def _is_mean(scoring: Scoring, pairs: Sequence[tuple[Graded, Graded]], name: str) -> bool:
+    """Whether a figure is the mean score of all samples in some unit."""
+    of_sides = [mean_figures(scoring, [pair[side] for pair in pairs]).get(name) for side in (0, 1)]
+    return all(one is not None and bool(one.members.all()) for one in of_sides)

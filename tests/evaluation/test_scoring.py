@@ -66,3 +66,4 @@ def test_counts() -> None:
     }
     found = count(SAMPLES, records, graded(RULES, SAMPLES, records))
     assert found == Counts(samples=4, asked=3, failed=1, unread=1, cut=1, no_gold=1, strays=1)
+    assert count(SAMPLES, records, [], judged=True).unjudged == 2

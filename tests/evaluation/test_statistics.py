@@ -10,11 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anyres.evaluation.benchmark import Extraction, Graded, Scoring, Target
+from anyres.evaluation.mean_figures import mean_figures
 from anyres.evaluation.sample import Sample
 from anyres.evaluation.statistics import (
     Z_95,
     Z_POWER_80,
     Interval,
+    _drawn,
+    _drawn_means,
+    _is_mean,
+    _mean_swapped,
+    _picks,
+    _swapped,
+    bootstrap,
     difference,
     holm,
     interval_of,
@@ -180,3 +188,65 @@ def test_intervals_hold_their_value_and_are_the_same_each_time(scores: list[floa
     same = difference(SHARE, graded, graded, draws=50)
     assert same is not None
     assert (same.value, same.p, same.wins, same.losses, same.detectable) == (0.0, 1.0, 0, 0, 0.0)
+
+
+def halves(graded: Sequence[Graded]) -> Mapping[str, float]:
+    """The mean over two kinds: no mean over samples."""
+    found = share(graded)
+    return {"overall": (found.get("a", 0.0) + found.get("b", 0.0)) / 2}
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 1.0])), min_size=1, max_size=30))
+def test_means_have_a_fast_way_to_the_same_p(pairs: list[tuple[float, float]]) -> None:
+    clusters = [str(place // 3) for place in range(len(pairs))]
+    ours, theirs = scored([one for one, _ in pairs], clusters), scored([other for _, other in pairs], clusters)
+    both = list(zip(ours, theirs, strict=True))
+    groups = [both[place : place + 3] for place in range(0, len(both), 3)]
+    assert _is_mean(SHARE, both, "overall")
+    slow, fast = _swapped(SHARE, groups, "overall"), _mean_swapped(groups)
+    for swaps in ([False] * len(groups), [place % 2 == 0 for place in range(len(groups))]):
+        assert fast(swaps) / len(pairs) == pytest.approx(slow(swaps), abs=1e-12)
+
+
+def test_what_is_no_mean_is_told_from_one() -> None:
+    kinds = ["a"] * 30 + ["b"] * 30
+    ours = scored([1.0] * 20 + [0.0] * 35 + [1.0] * 5, kinds=kinds)
+    theirs = scored([0.0] * 30 + [1.0] * 30, kinds=kinds)
+    pairs = list(zip(ours, theirs, strict=True))
+    macro = Scoring("official", 1, SHARE.extract, SHARE.grade, halves)
+    assert halves(ours)["overall"] == pytest.approx(share(ours)["overall"]), "equal on the whole"
+    assert not _is_mean(macro, pairs, "overall")
+    assert _is_mean(SHARE, pairs, "overall")
+
+
+def test_what_was_drawn_before_is_used_and_gives_the_same() -> None:
+    ours, theirs = scored([1.0, 0.0, 1.0, 1.0] * 5), scored([0.0, 0.0, 1.0, 0.0] * 5)
+    drawn = bootstrap(SHARE, ours, draws=100), bootstrap(SHARE, theirs, draws=100)
+    assert difference(SHARE, ours, theirs, draws=100, drawn=drawn) == difference(SHARE, ours, theirs, draws=100)
+    assert intervals(SHARE, ours, drawn=drawn[0]) == intervals(SHARE, ours, draws=100)
+
+
+kinds_of_scores = st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from("abc")), min_size=1, max_size=30)
+
+
+@given(kinds_of_scores, st.integers(1, 4))
+def test_means_are_drawn_as_the_plain_way_draws_them(pairs: list[tuple[float, str]], size: int) -> None:
+    clusters = [str(place // size) for place in range(len(pairs))]
+    graded = scored([score for score, _ in pairs], clusters, [kind for _, kind in pairs])
+    groups = [graded[place : place + size] for place in range(0, len(graded), size)]
+    picks = _picks(len(groups), 20)
+    fast, plain = _drawn_means(SHARE, groups, picks), _drawn(SHARE, groups, picks)
+    assert fast.keys() == set(SHARE.summarise(graded))
+    for name, values in fast.items():
+        assert values == pytest.approx(plain[name], abs=1e-12)
+
+
+def test_other_figures_are_drawn_the_plain_way() -> None:
+    graded = scored([1.0, 0.0, 1.0, 1.0, 0.0] * 6, kinds=["a", "a", "b", "a", "b"] * 6)
+    macro = Scoring("official", 1, SHARE.extract, SHARE.grade, lambda some: {**share(some), **halves(some), "n": 1.0})
+    means = mean_figures(macro, graded)
+    assert means.keys() == {"a", "b"}, "n is no mean either: its members are all, its value is not theirs"
+    drawn = bootstrap(macro, graded, draws=50)
+    plain = _drawn(macro, [[one] for one in graded], _picks(30, 50))
+    for name, values in plain.items():
+        assert drawn[name] == pytest.approx(values)

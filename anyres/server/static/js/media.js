@@ -90,10 +90,9 @@ export function previewEndpoint() {
 export const removePart = (at) =>
   store.set(({ draft }) => ({ draft: { ...draft, media: draft.media.filter((_, i) => i !== at) } }));
 
-/** Changes the draft's part whose bytes are `blob`. */
-export const changePart = (blob, change) =>
+export const changePart = (at, change) =>
   store.set(({ draft }) => ({
-    draft: { ...draft, media: draft.media.map((part) => (part.blob === blob ? { ...part, ...change } : part)) },
+    draft: { ...draft, media: draft.media.map((part, i) => (i === at ? { ...part, ...change } : part)) },
   }));
 
 /** Files of a paste or a drop. */
