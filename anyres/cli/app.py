@@ -21,6 +21,7 @@ from anyres.cli.ask import AskCommand, ask
 from anyres.cli.cache import cache
 from anyres.cli.card import card
 from anyres.cli.chat import chat
+from anyres.cli.eval import evaluation
 from anyres.cli.find import find
 from anyres.cli.inspect import inspect
 from anyres.cli.models import models
@@ -116,6 +117,7 @@ def _root(
 app.command(cls=AskCommand)(ask)
 for command in (chat, find, inspect, verify, pull, models, card, pin, cache, quantize, train, serve):
     app.command()(command)
+app.add_typer(evaluation)
 
 
 def main() -> None:

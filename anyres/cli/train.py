@@ -1,17 +1,16 @@
 """`anyres train`: trains a checkpoint on conversations with pictures and clips."""
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anyres.cli.options import Json, Quiet
+from anyres.cli.signals import Signals
 from anyres.cli.terminal import console, note, status, write_json, write_line
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def train(
     """
     with status("Loading ...", quiet=quiet):
         trainer = _trainer(config)
-    wanted = _Signals()
+    wanted = Signals()
     with wanted, _progress(trainer, quiet=quiet) as show:
         trainer.run(on_step=show, stop=lambda: wanted.came)
     _report(trainer, as_json=as_json)
@@ -64,25 +63,6 @@ def _trainer(path: Path) -> "Trainer":
     source = Dataset(tuple(map(Path, config.data.files)), media_folder=media)
     folder = resolve(config.model)
     return Trainer(load_model(folder, dtype=torch.float32), folder=folder, source=source, config=config)
-
-
-class _Signals:
-    """Ctrl-C and SIGTERM ask for an end once; a second Ctrl-C does not wait for the step."""
-
-    came = False
-
-    def __enter__(self) -> None:
-        self._before = {one: signal.signal(one, self._note) for one in (signal.SIGINT, signal.SIGTERM)}
-
-    def __exit__(self, *error: object) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        del frame
-        if self.came and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.came = True
 
 
 @contextmanager

@@ -40,7 +40,9 @@ class Scoring:
     `name` is "official" (bug for bug what the authors' script does), "strict", "lenient" or "judge"; `about` says how
     it differs from the official one. `summarise` gives the figures of a whole run, the headline first; it must be right
     for any part of the samples, as intervals draw them with repeats. `unit` of the figures is "%" or "points".
-    With `ask_judge`, a judge model is asked that about the raw answer, and `extract` reads the judge's reply.
+    With `ask_judge`, a judge model is asked that about the raw answer, and `extract` reads the judge's reply. Where it
+    gives no messages, rules decide without a judge and `extract` reads the raw answer. A record that should have been
+    judged and was not has no answer: its raw text is never read as a judge's.
     """
 
     name: str
@@ -84,7 +86,7 @@ class Benchmark:
 
     `read` takes a file or folder in the published layout, or VLMEvalKit's TSV, and raises DatasetError with the row's
     name for what is broken; `official_rows` is how many there are in the published split. `circular` tells that a group
-    of rotations counts as one.
+    of rotations, samples of one cluster, counts as one; then `official_groups` is how many there are.
     """
 
     name: str
@@ -97,5 +99,6 @@ class Benchmark:
     settings: Settings = field(default_factory=Settings)
     targets: tuple[Target, ...] = ()
     official_rows: int | None = None
+    official_groups: int | None = None
     circular: bool = False
     aliases: tuple[str, ...] = ()

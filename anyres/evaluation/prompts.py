@@ -5,7 +5,15 @@ import re
 from anyres.chat import Message, Part, TextPart
 from anyres.evaluation.sample import LETTERS, Sample
 
-__all__ = ["choice_prompt", "choice_text", "plain_prompt", "short_answer_prompt", "yes_no_prompt"]
+__all__ = [
+    "asked",
+    "choice_prompt",
+    "choice_text",
+    "listed_options",
+    "plain_prompt",
+    "short_answer_prompt",
+    "yes_no_prompt",
+]
 
 CHINESE = re.compile(r"[一-鿿]")
 CHOOSE = "Please select the correct answer from the options above."
@@ -16,25 +24,25 @@ YES_OR_NO = " Please answer yes or no."
 
 def plain_prompt(sample: Sample) -> tuple[Message, ...]:
     """The question as it stands, after its pictures."""
-    return _asked(sample, sample.question)
+    return asked(sample, sample.question)
 
 
 def short_answer_prompt(sample: Sample) -> tuple[Message, ...]:
     """The question with a wish for short words."""
-    return _asked(sample, sample.question + SHORTLY)
+    return asked(sample, sample.question + SHORTLY)
 
 
 def yes_no_prompt(sample: Sample) -> tuple[Message, ...]:
     """The question with a wish for yes or no."""
-    return _asked(sample, sample.question + YES_OR_NO)
+    return asked(sample, sample.question + YES_OR_NO)
 
 
 def choice_prompt(sample: Sample) -> tuple[Message, ...]:
     """The question with its options; the ending is Chinese where any of it is."""
-    return _asked(sample, choice_text(sample))
+    return asked(sample, choice_text(sample))
 
 
-def choice_text(sample: Sample) -> str:
+def choice_text(sample: Sample, *, chinese: bool = True) -> str:
     """Hint, question, options and ending. A question without options has no ending.
 
     >>> print(choice_text(Sample("1", "Which?", options=("red", "blue"))))
@@ -48,11 +56,16 @@ def choice_text(sample: Sample) -> str:
     text = f"{hint}Question: {sample.question}\n"
     if not sample.options:
         return text.rstrip()
-    listed = "".join(f"{name}. {option}\n" for name, option in zip(LETTERS, sample.options, strict=False))
-    text += f"Options:\n{listed}"
-    return text + (CHOOSE_CHINESE if CHINESE.search(text) else CHOOSE)
+    text += f"Options:\n{listed_options(sample)}"
+    return text + (CHOOSE_CHINESE if chinese and CHINESE.search(text) else CHOOSE)
 
 
-def _asked(sample: Sample, text: str) -> tuple[Message, ...]:
+def listed_options(sample: Sample) -> str:
+    """A line for each option, with its letter."""
+    return "".join(f"{name}. {option}\n" for name, option in zip(LETTERS, sample.options, strict=False))
+
+
+def asked(sample: Sample, text: str) -> tuple[Message, ...]:
+    """Its pictures and clips, then the text."""
     parts: tuple[Part, ...] = (*sample.media, TextPart(text))
     return (Message("user", parts),)

@@ -1,12 +1,14 @@
 """Figures that the authors of Qwen2-VL printed, and others measured, as targets of benchmarks."""
 
-from anyres.evaluation.benchmark import Target
+from anyres.evaluation.benchmark import Settings, Target
 
-__all__ = ["PAPER", "README", "REPRODUCED", "SIZES", "targets"]
+__all__ = ["DYNAMIC", "PAPER", "README", "REPRODUCED", "SIZES", "targets"]
 
 PAPER = "arXiv 2409.12191v2, table 2"
 README = "README of Qwen2-VL, January 2025"
 REPRODUCED = "reproduced with VLMEvalKit, github.com/QwenLM/Qwen3-VL"
+DYNAMIC = Settings(max_tokens=2048, min_pixels=100 * 28 * 28, max_pixels="checkpoint")
+"""The paper's: 100 to 16,384 visual tokens a picture (the checkpoint's limit); answers as long as VLMEvalKit allows."""
 SIZES = ("Qwen2-VL-2B", "Qwen2-VL-7B", "Qwen2-VL-72B")
 
 

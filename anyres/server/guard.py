@@ -200,7 +200,7 @@ class _Exchange:
         headers += [(name.encode(), value.encode()) for name, value in told.headers.items()]
         if not self._body_read.is_set():
             headers.append((b"connection", b"close"))
-        await self._answer(told.status, headers, body)
+        await self._answer(told.status, headers, body, linger=not self._body_read.is_set())
 
     async def _preflight(self) -> None:
         allowed = [
@@ -210,10 +210,22 @@ class _Exchange:
         ]
         await self._answer(204, allowed if self._origin else [], b"")
 
-    async def _answer(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    async def _answer(
+        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, linger: bool = False
+    ) -> None:
         with suppress(TimeoutError):
             await self._write({"type": "http.response.start", "status": status, "headers": headers})
-            await self._write({"type": "http.response.body", "body": body})
+            await self._write({"type": "http.response.body", "body": body, "more_body": True})
+            if linger:
+                await self._pass_over_body()
+            await self._write({"type": "http.response.body", "body": b""})
+
+    async def _pass_over_body(self) -> None:
+        """A client that is still sending would lose the refusal, were the connection closed under it at once."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.linger_s):
+                while (message := await self._receive())["type"] == "http.request" and message.get("more_body"):
+                    pass
 
     def _own_headers(self) -> list[tuple[bytes, bytes]]:
         own = [(b"x-request-id", self._id.encode()), (b"x-content-type-options", b"nosniff")]

@@ -58,6 +58,11 @@ class MediaDoor:
         self._pool = DecoderPool(limits)
         self._prepared = Prepared(limits.prepared_bytes)
 
+    @property
+    def kept_bytes(self) -> int:
+        """Of opened pictures and clips, for requests that bring them again."""
+        return self._prepared.bytes
+
     async def start(self) -> None:
         """Starts the processes that decode, so that the first request need not wait for them."""
         await self._pool.start()

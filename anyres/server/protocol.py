@@ -15,16 +15,21 @@ __all__ = ["Protocol"]
 
 
 class Protocol(H11Protocol):
-    """`head_s` is how long a request line and headers may take, from the connection or the first byte on."""
+    """`head_s` is how long a request line and headers may take, from the connection or the first byte on; `close_s` how
+    long a connection that is closed may take to empty itself, into a client that does not read or still sends."""
 
     head_s = 30.0
+    close_s = 2.0
     _slow: asyncio.TimerHandle | None = None
+    _refused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)  # type: ignore[arg-type]
+        super().connection_made(_Transport(transport, self.loop, self.close_s))  # type: ignore[arg-type]
         self._watch_head()
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         self._watch_head()
         try:
             super().data_received(data)
@@ -52,7 +57,11 @@ class Protocol(H11Protocol):
             parts: list[Any] = [h11.Response(status_code=told.status, headers=headers), h11.Data(data=body)]
             for part in (*parts, h11.EndOfMessage()):
                 self.transport.write(self.conn.send(part) or b"")
-        self.transport.close()
+        self._refused = True
+        self._stop_watching()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()  # closed at once, the refusal would be lost to a client that still sends
+        self.loop.call_later(self.close_s, self.transport.close)
 
     def _watch_head(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
@@ -68,6 +77,23 @@ class Protocol(H11Protocol):
         self._slow = None
         if not self.transport.is_closing():
             self.transport.close()
+
+
+class _Transport:
+    """A transport that is gone some seconds after it is closed, whether or not what it holds was read."""
+
+    def __init__(self, inner: Any, loop: asyncio.AbstractEventLoop, close_s: float) -> None:
+        self._inner = inner
+        self._loop = loop
+        self._close_s = close_s
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def close(self) -> None:
+        if not self._inner.is_closing():
+            self._inner.close()
+            self._loop.call_later(self._close_s, self._inner.abort)
 
 
 def _refusal(error: BaseException | None, otherwise: str) -> ApiError:

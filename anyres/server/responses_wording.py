@@ -21,6 +21,7 @@ Json = dict[str, Any]
 
 class InputDetails(BaseModel):
     cached_tokens: int
+    cache_write_tokens: int
     text_tokens: int
     image_tokens: int
     video_tokens: int
@@ -142,8 +143,7 @@ class ResponseWriter:
             yield self._item_event("response.output_text.done", content_index=0, text=part["text"], logprobs=[])
             yield self._item_event("response.content_part.done", content_index=0, part={**part})
         else:
-            told = {"name": item["name"], "arguments": item["arguments"]}
-            yield self._item_event("response.function_call_arguments.done", **told)
+            yield self._item_event("response.function_call_arguments.done", arguments=item["arguments"])
         yield self._event("response.output_item.done", output_index=len(self._output) - 1, item={**item})
         self._open = None
 
@@ -152,6 +152,7 @@ class ResponseWriter:
         usage = prompt.usage
         details = InputDetails(
             cached_tokens=answer.usage.cached_tokens,
+            cache_write_tokens=usage.prompt_tokens - answer.usage.cached_tokens,
             text_tokens=usage.text_tokens,
             image_tokens=usage.image_tokens,
             video_tokens=usage.video_tokens,

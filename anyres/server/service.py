@@ -117,4 +117,9 @@ class Service:
                 "vision_cache_bytes": cache.bytes,
                 "vision_cache_cap_bytes": self.loaded.vision_cache.max_bytes,
             }
+        if self.media is not None:
+            now |= {
+                "media_cache_bytes": self.media.kept_bytes,
+                "media_cache_cap_bytes": self.media.limits.prepared_bytes,
+            }
         return now

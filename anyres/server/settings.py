@@ -17,6 +17,7 @@ class ServerSettings:
 
     `hosts` are names a request may be addressed to beside loopback names and private addresses. `running` requests are
     at work together, up to `queue` wait for a place and no longer than `queue_s`; a request takes `total_s` at most.
+    What a client goes on to send after a refusal is passed over for `linger_s`.
     `names` are further model names that are answered to; `page_endpoints` are further servers that the page may ask.
     """
 
@@ -37,6 +38,7 @@ class ServerSettings:
     url_bytes: int = 8 << 10
     read_s: float = 60.0
     write_s: float = 60.0
+    linger_s: float = 2.0
     ping_s: float = 15.0
     page: bool = True
     page_endpoints: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class ServerSettings:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise OptionError(name, repr(value), "a whole number from 1")
-        for name in ("queue_s", "total_s", "shutdown_s", "read_s", "write_s", "ping_s"):
+        for name in ("queue_s", "total_s", "shutdown_s", "read_s", "write_s", "linger_s", "ping_s"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not value > 0:
                 raise OptionError(name, repr(value), "seconds above 0")

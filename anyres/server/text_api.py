@@ -5,12 +5,13 @@ import struct
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from itertools import accumulate
 from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from anyres.chat import Answer, Piece
+from anyres.chat import Answer, Piece, TokenLogprob, Usage
 from anyres.server.answering import Event, Ping, Prompt, Question, answers, run
 from anyres.server.body import StrictRoute
 from anyres.server.chat_api import REFUSALS, ignored_fields
@@ -117,19 +118,20 @@ def _choice(number: int, before: str, answer: Answer, logprobs: int | None) -> C
     return CompletionChoice(
         index=number,
         text=before + answer.text,
-        logprobs=None if logprobs is None else _logprobs(answer, len(before)),
+        logprobs=None if logprobs is None else _logprobs(answer.logprobs, len(before)),
         finish_reason=finish_of(answer, called=False),
     )
 
 
-def _logprobs(answer: Answer, start: int) -> CompletionLogprobs:
-    told = answer.logprobs or ()
-    offsets = [start + sum(len(one.text) for one in told[:number]) for number in range(len(told))]
+def _logprobs(told: Sequence[TokenLogprob] | None, start: int) -> CompletionLogprobs:
+    """`start` is where in the text the first of these tokens begins."""
+    tokens = told or ()
+    ends = accumulate((len(one.text) for one in tokens), initial=start)
     return CompletionLogprobs(
-        tokens=[one.text for one in told],
-        token_logprobs=[one.logprob for one in told],
-        top_logprobs=[dict(one.top) for one in told],
-        text_offset=offsets,
+        tokens=[one.text for one in tokens],
+        token_logprobs=[one.logprob for one in tokens],
+        top_logprobs=[dict(one.top) for one in tokens],
+        text_offset=list(ends)[: len(tokens)],
     )
 
 
@@ -141,38 +143,56 @@ async def _chunks(
     rest: AsyncGenerator[Event, None],
     before: str,
 ) -> AsyncGenerator[bytes, None]:
-    found: dict[int, Answer] = {}
+    writer = _Writer(frame, [len(before)] * (body.n or 1), with_logprobs=body.logprobs is not None)
     async with aclosing(rest):
         try:
             for number in range(body.n or 1) if before else ():
-                yield _chunk(frame, number, before)
-            for chunk in _told(frame, first, found):
+                yield writer.chunk(number, before)
+            for chunk in writer.take(first):
                 yield chunk
             async for one in rest:
-                for chunk in _told(frame, one, found):
+                for chunk in writer.take(one):
                     yield chunk
             if body.stream_options and body.stream_options.include_usage:
-                usage = usage_of(prompt.usage, [found[number].usage for number in sorted(found)])
+                usage = usage_of(prompt.usage, writer.usages())
                 yield event({**frame, "choices": [], "usage": usage.model_dump(mode="json")})
         except Exception as error:  # noqa: BLE001  the status is sent: the error goes into the stream
             yield event(api_error(error).body)
         yield DONE
 
 
-def _told(frame: dict[str, Any], one: Event, found: dict[int, Answer]) -> list[bytes]:
-    if isinstance(one, Ping):
-        return [PING]
-    assert not isinstance(one, Prompt), "the prompt is known"
-    number, what = one
-    if isinstance(what, Piece):
-        return [_chunk(frame, number, what.text)]
-    found[number] = what
-    return [_chunk(frame, number, "", finish=finish_of(what, called=False))]
+class _Writer:
+    """`lengths` is how far the text of each choice has come."""
 
+    def __init__(self, frame: dict[str, Any], lengths: list[int], *, with_logprobs: bool) -> None:
+        self._frame = frame
+        self._lengths = lengths
+        self._with_logprobs = with_logprobs
+        self._found: dict[int, Answer] = {}
 
-def _chunk(frame: dict[str, Any], number: int, text: str, *, finish: str | None = None) -> bytes:
-    choice = {"index": number, "text": text, "logprobs": None, "finish_reason": finish}
-    return event({**frame, "choices": [choice]})
+    def usages(self) -> list[Usage]:
+        return [self._found[number].usage for number in sorted(self._found)]
+
+    def take(self, one: Event) -> list[bytes]:
+        if isinstance(one, Ping):
+            return [PING]
+        assert not isinstance(one, Prompt), "the prompt is known"
+        number, what = one
+        if isinstance(what, Piece):
+            return [self.chunk(number, what.text, logprobs=self._told(number, what))]
+        self._found[number] = what
+        return [self.chunk(number, "", finish=finish_of(what, called=False))]
+
+    def chunk(self, number: int, text: str, *, finish: str | None = None, logprobs: Any = None) -> bytes:
+        choice = {"index": number, "text": text, "logprobs": logprobs, "finish_reason": finish}
+        return event({**self._frame, "choices": [choice]})
+
+    def _told(self, number: int, piece: Piece) -> dict[str, Any] | None:
+        if not self._with_logprobs:
+            return None
+        told = _logprobs(piece.logprobs, self._lengths[number])
+        self._lengths[number] += sum(map(len, told.tokens))
+        return told.model_dump(mode="json")
 
 
 def _items(body: EmbeddingRequest) -> list[Sequence[Any]]:

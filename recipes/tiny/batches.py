@@ -31,6 +31,10 @@ from recipes.tiny.vocabulary import spelled_ids
 __all__ = ["IGNORED", "LONGEST", "Batch", "BatchPool", "Plan", "collate", "make_batch", "per_question"]
 
 PATCH, MERGE, TOKEN_SIDE = 14, 2, 28
+PRINTED = ("line", "note")
+"""Tasks whose answers are spelled letter by letter."""
+FEWEST = 24
+"""Batches that are pooled before any is used again."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def collate(samples: Sequence[Sample], tokenizer: Tokenizer, *, further: bool = 
     places = [sample.places for sample in samples if sample.places is not None]
     places_MX = torch.from_numpy(np.concatenate(places)) if len(places) == len(samples) else None
     order_M = None
-    if samples[0].task == "line":
+    if samples[0].task in PRINTED:
         order_M = torch.cat([_order_of(sample, grid[2] // MERGE) for sample in samples])
     asked_B7 = torch.tensor([(*asked(one.question), *one.referent) for _, one in told])
     spreads = [one.spread for _, one in told if one.spread is not None]
@@ -186,7 +190,7 @@ class BatchPool:
 
     def _take_fresh(self) -> Batch | None:
         try:
-            batch: Batch = pickle.loads(self._fresh.get(block=len(self._pool) < 64, timeout=20))  # noqa: S301
+            batch: Batch = pickle.loads(self._fresh.get(block=len(self._pool) < FEWEST, timeout=20))  # noqa: S301
         except queue.Empty:
             self._workers = [one if one.is_alive() else self._worker() for one in self._workers]
             if not self._pool:
@@ -214,6 +218,8 @@ def _work(fresh: "mp.Queue[bytes]", difficulty: object, folder: Path, plans: tup
 
 
 def _order_of(sample: Sample, columns: int) -> Tensor:
+    if sample.order is not None:
+        return torch.tensor(sample.order)
     assert sample.cells is not None
     letters = ["".join(CLASSES[one] for one in cell if one >= 0) for cell in sample.cells]
     return torch.tensor(reading_order(letters, sample.answer, columns))
@@ -223,7 +229,7 @@ def _row(sample: Sample, one: Asked, grid: Grid, tokenizer: Tokenizer) -> tuple[
     kind = "video" if len(sample.frames) > 1 else "image"
     before, after = _prompt(one.question, kind, tokenizer)
     visual_tokens = grid[0] * grid[1] * grid[2] // MERGE**2
-    told = spelled_ids(one.answer, tokenizer) if sample.task == "line" else answer_ids(one.answer, tokenizer, None)
+    told = spelled_ids(one.answer, tokenizer) if sample.task in PRINTED else answer_ids(one.answer, tokenizer, None)
     answer = [*told, tokenizer.special_id("<|im_end|>")]
     ids = [*before, *[tokenizer.special_id(f"<|{kind}_pad|>")] * visual_tokens, *after, *answer]
     positions = rope_positions([len(before), grid, len(after) + len(answer)])

@@ -11,7 +11,8 @@ from recipes.tiny.clips import STAGES, make_clip
 from recipes.tiny.corpus import ALPHABET
 from recipes.tiny.fonts import FontSet, system_fonts
 from recipes.tiny.lines import SLOTS, make_line
-from recipes.tiny.places import Places, Referent, Spread
+from recipes.tiny.notes import make_note
+from recipes.tiny.places import NOBODY, Places, Referent, Spread
 from recipes.tiny.scenes import PLANS, Asked, make_scene
 from recipes.tiny.things import NAMES
 
@@ -26,7 +27,7 @@ LINE_QUESTIONS = (
     "Read this line.",
     "Transcribe the text.",
 )
-TASKS = ("line", *PLANS, *STAGES)
+TASKS = ("line", "note", *PLANS, *STAGES)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Sample:
     """How many of the things that the question is about have their centre in each cell; None where unknown."""
     further: tuple[Asked, ...] = ()
     """More questions about the same picture, for training."""
+    order: tuple[int, ...] | None = None
+    """Of each cell of several rows of print, the place of its first character in all that is printed."""
 
 
 def cell_array(cells: list[list[str]]) -> NDArray[np.int16]:
@@ -65,6 +68,17 @@ def line_sample(
     line = make_line(rng, split=split, difficulty=difficulty, size=size, fonts=fonts)
     question = LINE_QUESTIONS[int(rng.integers(len(LINE_QUESTIONS)))]
     return Sample("line", (line.frame,), question, line.text, cell_array(line.cells))
+
+
+def note_sample(
+    rng: np.random.Generator, *, split: str, difficulty: float, size: tuple[int, int] | None, fonts: FontSet
+) -> Sample:
+    """A few printed rows, and what stands there."""
+    note = make_note(rng, split=split, difficulty=difficulty, size=size, fonts=fonts)
+    (question, answer), *further = note.asked
+    more = tuple(Asked(*one, NOBODY) for one in further)
+    cells = cell_array(note.cells)
+    return Sample("note", (note.frame,), question, answer, cells, further=more, order=tuple(note.order))
 
 
 def make_sample(
@@ -100,4 +114,5 @@ def make_sample(
         return Sample(
             task, tuple(clip.frames), clip.question, clip.answer, cell_array(clip.cells), clip.places, clip.referent
         )
-    return line_sample(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())
+    printed = note_sample if task == "note" else line_sample
+    return printed(rng, split=split, difficulty=difficulty, size=size, fonts=fonts or system_fonts())

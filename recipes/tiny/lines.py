@@ -1,7 +1,7 @@
 """Pictures of one printed line, with the characters that lie in each visual token's cell."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple
@@ -239,20 +239,27 @@ def tilt(
     return np.asarray(turned), slope
 
 
-def cells_of(layout: Layout, left: float, baseline: float, slope: float, setting: Setting) -> list[list[str]]:
-    """The characters of each cell: centre in its column, and 30 % of its height covered or the largest part inside."""
+def cells_at(layout: Layout, left: float, baseline: float, slope: float, setting: Setting) -> Iterator[tuple[int, int]]:
+    """(cell, place in the text) of each character: centre in the cell's column, and 30 % of the cell's height covered
+    or the largest part of the character inside."""
     columns, rows, s = setting.width // CELL, setting.height // CELL, setting.scale
-    cells: list[list[str]] = [[] for _ in range(rows * columns)]
-    for char, pen, g in zip(layout.text, layout.pens, layout.glyphs, strict=True):
+    edges = np.arange(rows) * CELL
+    for index, (pen, g) in enumerate(zip(layout.pens, layout.glyphs, strict=True)):
         if not g.ink.size:
             continue
         centre = (left + pen + g.left + g.ink.shape[1] / 2) / setting.scale_x
         top = (baseline + g.top) / s + slope / setting.stretch * (centre - setting.width / 2)
-        edges = np.arange(rows) * CELL
         covered = np.minimum(top + g.ink.shape[0] / s, edges + CELL) - np.maximum(top, edges)
         column = min(max(int(centre // CELL), 0), columns - 1)
         for row in np.flatnonzero((covered >= 0.3 * CELL) | (np.arange(rows) == covered.argmax())):
-            cells[row * columns + column].append(char)
+            yield int(row) * columns + column, index
+
+
+def cells_of(layout: Layout, left: float, baseline: float, slope: float, setting: Setting) -> list[list[str]]:
+    """The characters of each cell."""
+    cells: list[list[str]] = [[] for _ in range(setting.width // CELL * (setting.height // CELL))]
+    for cell, index in cells_at(layout, left, baseline, slope, setting):
+        cells[cell].append(layout.text[index])
     return cells
 
 

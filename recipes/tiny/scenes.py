@@ -43,6 +43,10 @@ COUNT_QUESTIONS = (
     "Count the {}.",
     "How many {} are in the picture?",
 )
+Shares = tuple[float, float, float, float]
+KINDS: Shares = (0.3, 0.3, 0.25, 0.15)
+"""What counts are of: all things, those of a shape, those of a colour, those of both."""
+KINDS_OF_SOME: Shares = (0.0, 0.45, 0.35, 0.2)
 BOX_QUESTIONS = ("Where is the {}?", "Find the {}.", "Give the box of the {}.", "Locate the {}.")
 PRESENT_QUESTIONS = ("Is there a {}?", "Do you see a {}?", "Does the picture show a {}?")
 
@@ -111,7 +115,7 @@ def plan_shape(rng: np.random.Generator, difficulty: float) -> Plan:
     return Plan([f"{colour} {shape}", *rest], pick(rng, SHAPE_QUESTIONS).format(colour), shape, [f"{colour} {shape}"])
 
 
-def countable(rng: np.random.Generator, name: str) -> tuple[list[str], str]:
+def countable(rng: np.random.Generator, name: str, *, kinds: Shares = KINDS) -> tuple[list[str], str]:
     """The names, `name` among them, that one noun covers: all things, those of its shape, its colour, or both."""
     colour, shape = name.split(" ")
     return [
@@ -119,7 +123,7 @@ def countable(rng: np.random.Generator, name: str) -> tuple[list[str], str]:
         ([n for n in NAMES if n.endswith(" " + shape)], plural(shape)),
         ([n for n in NAMES if n.startswith(colour + " ")], f"{colour} things"),
         ([name], f"{colour} {plural(shape)}"),
-    ][int(rng.choice(4, p=(0.3, 0.3, 0.25, 0.15)))]
+    ][int(rng.choice(4, p=kinds))]
 
 
 def plan_count(rng: np.random.Generator, difficulty: float) -> Plan:
@@ -133,6 +137,18 @@ def plan_count(rng: np.random.Generator, difficulty: float) -> Plan:
     )
     names = others(rng, count, asked) + rest[: MOST - count]
     return Plan(names, pick(rng, COUNT_QUESTIONS).format(noun), str(count), asked)
+
+
+def plan_most(rng: np.random.Generator, difficulty: float) -> Plan:
+    """A count of things of a kind among which one or two others are, often alike: what is easily told one too many."""
+    asked, noun = countable(rng, f"{pick(rng, [*COLOURS])} {pick(rng, SHAPES)}", kinds=KINDS_OF_SOME)
+    most = crowd(difficulty)
+    there = int(rng.integers(min(4, most), most + 1))
+    few = int(rng.integers(1, 3))
+    near = [one for name in asked for one in rivals(rng, name, few) if one not in asked]
+    rest = others(rng, few, near or [n for n in NAMES if n not in asked])
+    names = others(rng, there - few, asked) + rest
+    return Plan(names, pick(rng, COUNT_QUESTIONS).format(noun), str(there - few), asked)
 
 
 def rivals(rng: np.random.Generator, name: str, count: int) -> list[str]:
@@ -179,6 +195,7 @@ PLANS = {
     "colour": plan_colour,
     "shape": plan_shape,
     "count": plan_count,
+    "most": plan_most,
     "box": plan_box,
     "absent": plan_absent,
     "present": plan_present,
@@ -212,7 +229,7 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     frame = weathered(rng, ground, difficulty * float(rng.random()))
     answer = plan.answer.replace("{box}", box_text(things[0], size)) if task == "box" else plan.answer
     unnamed = ABSENT if task in ("absent", "present") else NOBODY
-    there = task not in ("count", "absent") and plan.answer != "no"
+    there = task not in ("count", "most", "absent") and plan.answer != "no"
     referent = referent_of(things[0], size) if there else unnamed
     first = Asked(plan.question, answer, referent, spread(things, plan.about, size))
     return Scene(frame, [first, *further(rng, things, size)], cells_of(things, size), places_of(things, size))

@@ -12,7 +12,7 @@ __all__ = ["make_line", "make_shape_clip", "make_shapes"]
 
 LINE_QUESTIONS = ("Read the text.", "What does it say?", "What is written here?", "Read this line.",
                   "Transcribe the text.")  # fmt: skip
-METRICS = {"count": "number", "box": "box"}
+METRICS = {"count": "number", "most": "number", "box": "box"}
 
 
 def make_line(rng: np.random.Generator, *, split: str, difficulty: float, assets: Assets) -> Example:

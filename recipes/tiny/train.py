@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -33,12 +34,14 @@ from anyres.training.loss import Tap
 from anyres.training.muon import Muon
 from recipes.tiny.auxiliary import SIDE, AuxiliaryHead, Tapped
 from recipes.tiny.batches import IGNORED, Batch, BatchPool, Plan, make_batch, per_question
+from recipes.tiny.notes import NOTE_SIZES
 from recipes.tiny.scenes import FURTHER, SCENE_SIZES
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
-SCENES = ("colour", "shape", *8 * ("count",), *3 * ("box",), "absent", "present")
+SCENES = ("colour", "shape", *4 * ("count",), *5 * ("most",), *2 * ("box",), "absent", "present")
 """Tasks of a scene, the harder ones more often."""
+NOTES = ("note",)
 CLIPS = ("order", "order", "motion", "change", "change", "moves")
 CLIP_SIZES = ((84, 84), (84, 84), (112, 112))
 BATCH_COST = 7000.0
@@ -86,6 +89,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16, on CPUs with units for it")
+    parser.add_argument("--head-steps", type=int, default=0, help="first ones, only of a new auxiliary head")
+    parser.add_argument("--validate-minutes", type=float, default=4.0)
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from where --out holds no state")
     parser.add_argument("--difficulty", type=float, default=0.0, help="of the first step of a new run")
     return parser
@@ -131,7 +136,7 @@ class Trainer:
             self.progress.seconds = before + time.monotonic() - started
             if self.progress.step % 25 == 0:
                 self.log(figures)
-            if time.monotonic() - validated > 240:
+            if time.monotonic() - validated > 60 * self.arguments.validate_minutes:
                 self.validate()
                 validated = time.monotonic()
             if time.monotonic() - saved > 120:
@@ -148,9 +153,12 @@ class Trainer:
         decay_s = 60 * self.arguments.decay_minutes
         falling = min(1.0, left_s / decay_s) if decay_s else 1.0
         warm = min(1.0, (self.progress.step + 1) / 100)
-        for optimiser, rate in zip(self.optimisers, (self.arguments.lr, self.arguments.adam_lr), strict=True):
+        head_only = self.progress.step < self.arguments.head_steps
+        rates = (self.arguments.lr, self.arguments.adam_lr)
+        for optimiser, rate in zip(self.optimisers, rates, strict=True):
             for group in optimiser.param_groups:
-                group["lr"] = rate * warm * max(falling, 0.01)
+                kept = head_only and not group.get("head")
+                group["lr"] = 0.0 if kept else rate * warm * max(falling, 0.01)
 
     def step(self) -> dict[str, float]:
         batches = [self.pool.next(max_uses=self.arguments.max_uses) for _ in range(self.arguments.batches)]
@@ -306,7 +314,8 @@ def answer_right(model: Qwen2VL, batch: Batch) -> tuple[Tensor, Tensor]:
 
 
 def kind_of(batch: Batch) -> str:
-    return "clip" if batch.grid[0] > 1 else ("line" if batch.task in LINES else "scene")
+    known = {**dict.fromkeys(LINES, "line"), **dict.fromkeys(NOTES, "note")}
+    return "clip" if batch.grid[0] > 1 else known.get(batch.task, "scene")
 
 
 def plans() -> list[Plan]:
@@ -315,7 +324,8 @@ def plans() -> list[Plan]:
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
     shapes += [(LINES, (84, 28 * n), 1) for n in (4, 6, 8, 10, 12)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(7)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(5)]
+    shapes += [(NOTES, size, 1) for size in NOTE_SIZES for _ in range(2)]
     shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(3)]
     return [_plan(*shape) for shape in shapes]
 
@@ -323,7 +333,7 @@ def plans() -> list[Plan]:
 def _plan(tasks: tuple[str, ...], size: tuple[int, int], frames: int) -> Plan:
     patches = size[0] * size[1] // 196 * ((frames + 1) // 2)
     tokens = patches / 4 + 60
-    questions = 1 + FURTHER if tasks is SCENES else 1
+    questions = 1 + FURTHER if tasks in (SCENES, NOTES) else 1
     samples = max(6, round(BATCH_COST / (2.65 * patches + 1.6 * tokens * questions)))
     return Plan(tasks, size, frames, samples, further=questions > 1)
 
@@ -335,6 +345,7 @@ def validation_batches(tokenizer: Tokenizer) -> dict[str, list[Batch]]:
         "line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (6, 10, 14)], 1.0),
         "tall_line": ([Plan(LINES, (56, 28 * n), 1, 24) for n in (8, 16)], 0.4),
         "large_line": ([Plan(LINES, (28, 28 * n), 1, 32) for n in (8, 16, 24)], 0.4),
+        "note": ([Plan(NOTES, size, 1, 32) for size in ((28, 336), (56, 280), (84, 280))], 0.6),
         **{task: ([Plan((task,), (140, 140), 1, 48)], 1.0) for task in sorted(set(SCENES))},
         **{task: ([Plan((task,), (84, 84), 4, 48)], 1.0) for task in sorted(set(CLIPS))},
     }
@@ -366,10 +377,11 @@ def optimisers(
     """Muon for the matrices of the layers, AdamW for the rest."""
     hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and (".blocks." in name or ".layers." in name)]
     chosen = {id(p) for p in hidden}
-    others = [p for p in [*model.parameters(), *auxiliary.parameters()] if id(p) not in chosen]
+    others = [p for p in model.parameters() if id(p) not in chosen]
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     matrices = Muon(hidden, lr=arguments.lr, weight_decay=0.01, dtype=dtype, threads=threads)
-    return matrices, torch.optim.AdamW(others, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [*auxiliary.parameters()], "head": True}]
+    return matrices, torch.optim.AdamW(groups, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 
 if __name__ == "__main__":

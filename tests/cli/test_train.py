@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from anyres.cli import train as train_module
+from anyres.cli.signals import Signals
 from anyres.training.trainer import Figures, Trainer
 from tests.cli.conftest import Run
 from tests.cli.test_ask import Screen
@@ -128,7 +129,7 @@ def test_a_signal_ends_after_the_step_and_saves(
 
 
 def test_a_second_interrupt_does_not_wait() -> None:
-    signals = train_module._Signals()
+    signals = Signals()
     signals._note(signal.SIGINT, None)
     assert signals.came
     with pytest.raises(KeyboardInterrupt):

@@ -96,7 +96,7 @@ def test_a_size_is_kept(task: str) -> None:
 @pytest.mark.parametrize(
     ("task", "split", "difficulty", "message"),
     [
-        ("sing", "train", 0.5, "task: sing; allowed: line, colour, shape, count, box, absent, present, order"),
+        ("sing", "train", 0.5, "task: sing; allowed: line, note, colour, shape, count, most, box, absent"),
         ("line", "test", 0.5, "split: test; allowed: train, held_out"),
         ("line", "train", 1.5, "difficulty: 1.5; allowed: 0 to 1"),
         ("line", "train", float("nan"), "difficulty: nan; allowed: 0 to 1"),

@@ -30,6 +30,7 @@ def guarded(model: LocalChatModel, tmp_path_factory: pytest.TempPathFactory) -> 
         "url_bytes": 1 << 12,
         "header_bytes": 1 << 13,
         "read_s": 0.3,
+        "linger_s": 0.5,
     }
     with serving(model, tmp_path_factory.mktemp("guarded"), **settings) as running:
         yield running
@@ -218,6 +219,22 @@ def test_a_large_body_is_refused_before_it_is_read(guarded: Running) -> None:
         ).status_code
         == 200
     )
+
+
+@pytest.mark.parametrize("key", [KEY, "wrong"])
+def test_a_client_that_goes_on_sending_still_gets_its_refusal(guarded: Running, key: str) -> None:
+    """Whether the refusal is of the size or of the key: the connection is not closed under it."""
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    for length in (1 << 20, 16 << 20):
+        reply = guarded.anyone.post("/v1/chat/completions", content=b" " * length, headers=headers)
+        assert reply.status_code == 413
+        chunked = guarded.anyone.post("/v1/chat/completions", content=iter([b" " * length]), headers=headers)
+        assert chunked.status_code == (413 if key == KEY else 401)
+
+
+def test_a_head_that_goes_on_still_gets_its_refusal(guarded: Running) -> None:
+    raw = guarded.raw(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * (8 << 20))
+    assert raw.startswith(b"HTTP/1.1 431")
 
 
 def test_uploads_have_a_limit_of_their_own(guarded: Running) -> None:

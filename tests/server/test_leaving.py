@@ -212,6 +212,8 @@ def test_a_slow_reader_is_left(model: LocalChatModel, tmp_path: Path) -> None:
         eventually(lambda: at_work(running))
         assert running.chat("Hi").status_code == 200
         eventually(running.idle, within_s=60)
+        me = slow.getsockname()[1]
+        eventually(lambda: me not in {one.client[1] for one in set(running.server.server_state.connections)})
         slow.close()
 
 

@@ -6,17 +6,58 @@ from types import MappingProxyType
 
 from anyres.errors import OptionError
 from anyres.evaluation.benchmark import Benchmark
+from anyres.evaluation.benchmarks.ai2d import AI2D
+from anyres.evaluation.benchmarks.aitz import AITZ
+from anyres.evaluation.benchmarks.chartqa import CHARTQA
+from anyres.evaluation.benchmarks.docvqa import DOCVQA, INFOVQA
+from anyres.evaluation.benchmarks.function_calling import FUNCTION_CALLING
+from anyres.evaluation.benchmarks.hallusionbench import HALLUSIONBENCH
 from anyres.evaluation.benchmarks.mathvision import MATHVISION
 from anyres.evaluation.benchmarks.mathvista import MATHVISTA
+from anyres.evaluation.benchmarks.mmbench import CCBENCH, MMBENCH_CN, MMBENCH_CN_V11, MMBENCH_EN, MMBENCH_V11
 from anyres.evaluation.benchmarks.mme import MME
+from anyres.evaluation.benchmarks.mmmu import MMMU
+from anyres.evaluation.benchmarks.mmmu_pro import MMMU_PRO
+from anyres.evaluation.benchmarks.mmstar import MMSTAR
+from anyres.evaluation.benchmarks.mmt_bench import MMT_BENCH
+from anyres.evaluation.benchmarks.mmvet import MMVET
+from anyres.evaluation.benchmarks.mtvqa import MTVQA
+from anyres.evaluation.benchmarks.ocrbench import OCRBENCH
+from anyres.evaluation.benchmarks.realworldqa import REALWORLDQA
+from anyres.evaluation.benchmarks.refcoco import REFCOCO
+from anyres.evaluation.benchmarks.screenspot import SCREENSPOT
+from anyres.evaluation.benchmarks.textvqa import TEXTVQA
 
 __all__ = ["BENCHMARKS", "benchmark_of"]
 
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
+        "AI2D": AI2D,
+        "AITZ": AITZ,
+        "CCBench": CCBENCH,
+        "ChartQA": CHARTQA,
+        "DocVQA": DOCVQA,
+        "FunctionCalling": FUNCTION_CALLING,
+        "HallusionBench": HALLUSIONBENCH,
+        "InfoVQA": INFOVQA,
         "MathVision": MATHVISION,
         "MathVista": MATHVISTA,
+        "MMBench_CN": MMBENCH_CN,
+        "MMBench_CN_V11": MMBENCH_CN_V11,
+        "MMBench_EN": MMBENCH_EN,
+        "MMBench_V11": MMBENCH_V11,
         "MME": MME,
+        "MMMU": MMMU,
+        "MMMU-Pro": MMMU_PRO,
+        "MMStar": MMSTAR,
+        "MMT-Bench": MMT_BENCH,
+        "MMVet": MMVET,
+        "MTVQA": MTVQA,
+        "OCRBench": OCRBENCH,
+        "RealWorldQA": REALWORLDQA,
+        "RefCOCO": REFCOCO,
+        "ScreenSpot": SCREENSPOT,
+        "TextVQA": TEXTVQA,
     }
 )
 

@@ -1,6 +1,6 @@
 """The samples of a benchmark's data: what is broken or there twice is set aside by name, and the rest goes on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from anyres.evaluation.data.files import read_rows
 from anyres.evaluation.data.rows import Row
 from anyres.evaluation.sample import Sample
 
-__all__ = ["ReadSamples", "read_samples", "samples_of_rows"]
+__all__ = ["ReadSamples", "each_of", "read_samples", "samples_of_rows"]
 
 
 class ReadSamples(NamedTuple):
@@ -24,6 +24,20 @@ def samples_of_rows(path: Path, sample_of: Callable[[Row], Sample]) -> Iterator[
     """A sample for each row. An error in one row does not end the iterator: the next call gives the next row, as a
     generator would not."""
     return map(sample_of, read_rows(path))
+
+
+class each_of(Iterator[Sample]):  # noqa: N801 - used as a function, like map
+    """The samples of one group after the other; an error in one group does not end it, as itertools.chain would."""
+
+    def __init__(self, groups: Iterator[Iterable[Sample]]) -> None:
+        self._groups = groups
+        self._rest: Iterator[Sample] = iter(())
+
+    def __next__(self) -> Sample:
+        while True:
+            for sample in self._rest:
+                return sample
+            self._rest = iter(next(self._groups))
 
 
 def read_samples(benchmark: Benchmark, path: Path) -> ReadSamples:

@@ -15,7 +15,8 @@ from anyres.evaluation.models.spec import ModelSpec
 from anyres.evaluation.record import Record
 from anyres.evaluation.run.key import Keyed
 from anyres.evaluation.run.variant import PLAIN, Variant, with_knobs
-from anyres.evaluation.sample import Reply, Sample
+from anyres.evaluation.sample import Sample
+from anyres.evaluation.scoring import graded
 
 __all__ = ["Overrides", "Task", "scores_of"]
 
@@ -157,18 +158,10 @@ def scores_of(benchmark: Benchmark, record: Record, sample: Sample) -> dict[str,
 
 
 def _score(scoring: Scoring, record: Record, sample: Sample) -> dict[str, Any]:
-    extraction = _extraction(scoring, record, sample)
-    score = scoring.grade(extraction, sample) if extraction.value is not None else 0.0
+    scored = graded(scoring, [sample], {sample.id: record})
+    rule = f"judge failed: {record.judge_error}" if record.judge_error else "not judged"
+    extraction, score = (scored[0].extraction, scored[0].score) if scored else (Extraction(None, rule), 0.0)
     return {"version": scoring.version, "value": extraction.value, "rule": extraction.rule, "score": score}
-
-
-def _extraction(scoring: Scoring, record: Record, sample: Sample) -> Extraction:
-    if record.outcome == "failed":
-        return Extraction(None, f"failed: {record.error}")
-    reply: Reply | None = record.reply if scoring.ask_judge is None else record.judgement
-    if reply is None:
-        return Extraction(None, f"judge failed: {record.judge_error}" if record.judge_error else "not judged")
-    return scoring.extract(reply, sample)
 
 
 def _knobs_of(part: ImagePart | VideoPart) -> dict[str, Any]:

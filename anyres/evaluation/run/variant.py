@@ -13,7 +13,7 @@ from anyres.chat import ImagePart, Message, Part, TextPart, VideoPart
 from anyres.errors import OptionError
 from anyres.evaluation.sample import LETTERS, Sample
 
-__all__ = ["CONTROLS", "PLAIN", "Variant", "parse_sweep"]
+__all__ = ["CONTROLS", "PLAIN", "Variant", "parse_sweep", "variant_of"]
 
 Control = Literal["", "blind", "shuffled", "circular"]
 CONTROLS: tuple[Control, ...] = ("blind", "shuffled", "circular")
@@ -81,6 +81,21 @@ def parse_sweep(text: str) -> tuple[Variant, ...]:
     if knob not in KNOBS or not numbers or not whole or not all(0 < number < 2**53 for number in numbers):
         raise OptionError("--sweep", repr(text), f"{' or '.join(KNOBS)}, = and numbers, as max_pixels=50176,200704")
     return tuple(Variant(knob=knob, value=number) for number in dict.fromkeys(numbers))
+
+
+def variant_of(text: str) -> Variant:
+    """The variant that is written so.
+
+    >>> variant_of("blind") == Variant("blind"), variant_of("") == PLAIN, variant_of("nframes=8").value
+    (True, True, 8.0)
+    """
+    if "=" in text:
+        (one,) = parse_sweep(text)
+        return one
+    for control in ("", *CONTROLS):
+        if text == control:
+            return Variant(control)
+    raise OptionError("--control", repr(text), " or ".join(CONTROLS))
 
 
 def with_knobs(part: ImagePart | VideoPart, knobs: dict[str, Any]) -> ImagePart | VideoPart:

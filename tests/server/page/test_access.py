@@ -18,7 +18,8 @@ LOOKS = [
     pytest.param({**PHONE, "color_scheme": "dark"}, id="phone dark"),
 ]
 ANSWER = (
-    "# Bill\n\nThe <|object_ref_start|>circle<|object_ref_end|><|box_start|>(50,190),(300,430)<|box_end|> and `code`.\n\n"
+    "# Bill\n\n"
+    "The <|object_ref_start|>circle<|object_ref_end|><|box_start|>(50,190),(300,430)<|box_end|> and `code`.\n\n"
     "| item | price |\n|---|--:|\n| tea | 3.50 |\n\n```\nx = 1\n```\n\n> quoted\n\n- [x] done\n1. one\n"
 )
 

@@ -317,6 +317,12 @@ def test_chats_are_found_renamed_and_deleted(opened: Opened) -> None:
     assert page.locator(".chat-title").all_inner_texts() == ["Second question"]
 
 
+def test_an_answer_without_a_word_is_told(opened: Opened) -> None:
+    opened.script()
+    opened.ask("Hello")
+    assert "without a word" in opened.answer().inner_text()
+
+
 def test_errors_are_told_in_the_server_s_words(opened: Opened) -> None:
     page = opened.page
     said = {"message": "pictures: 9; allowed: at most 8", "type": "invalid_request_error"}

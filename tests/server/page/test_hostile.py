@@ -19,12 +19,13 @@ HOSTILE = {
     "style": "<style>@import url(http://evil.example/x);</style><div style='background:url(http://evil.example/x)'>a</div>",
     "form": "<form action='http://evil.example/x'><button autofocus onfocus='window.hit=1'>a</button></form>",
     "svg": "<svg><use href='http://evil.example/x#a'/><animate onbegin='window.hit=1' attributeName='x'/></svg>",
-    "math": "<math><mtext><table><mglyph><style><img src=x onerror=window.hit=1></style></mglyph></table></mtext></math>",
+    "math": "<math><mtext><table><mglyph><style><img src=x onerror=window.hit=1></style></mglyph></table></mtext>",
     "base and link": "<base href='http://evil.example/'><link rel=preload href=http://evil.example/x as=image>",
     "meta": "<meta http-equiv=refresh content='0;url=http://evil.example/x'>",
     "code": "```html onload=window.hit=1\n<script>window.hit=1</script>\n```\n`<img src=http://evil.example/x>`",
     "table": "| a | b |\n|---|---|\n| <img src=http://evil.example/x onerror=window.hit=1> | [x](javascript:hit=1) |",
-    "heading": "# <script>window.hit=1</script>\n\n> <img src=http://evil.example/x>\n\n- [ ] <a href=javascript:hit=1>x</a>",
+    "heading": "# <script>window.hit=1</script>\n\n> <img src=http://evil.example/x>\n\n"
+    "- [ ] <a href=javascript:hit=1>x</a>",
     "box": "<|object_ref_start|><img src=http://evil.example/x onerror=window.hit=1>\"><|object_ref_end|>"
     "<|box_start|>(1,2),(300,400)<|box_end|>",
     "chip": '<button class="chip" data-place="1,2,3,4,x" onclick="window.hit=1">x</button>',

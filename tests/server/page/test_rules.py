@@ -82,7 +82,7 @@ def test_counts_of_frames_are_the_library_s(rules: Rules) -> None:
 
 ANSWERS = [
     "<|object_ref_start|>a cat<|object_ref_end|><|box_start|>(9,8),(70,60)<|box_end|>",
-    "a <|object_ref_start|>cat<|object_ref_end|> <|box_start|>(1,2),(3,4)<|box_end|>, <|box_start|>(5,6),(7,8)<|box_end|>",
+    "<|object_ref_start|>cat<|object_ref_end|> <|box_start|>(1,2),(3,4)<|box_end|> <|box_start|>(5,6),(7,8)<|box_end|>",
     "<|box_start|>(70,60),(9,8)<|box_end|>",
     "<|box_start|>(12,34)<|box_end|>",
     "<|quad_start|>(1,2),(9,3),(10,12),(2,11)<|quad_end|>",

@@ -90,9 +90,10 @@ export function previewEndpoint() {
 export const removePart = (at) =>
   store.set(({ draft }) => ({ draft: { ...draft, media: draft.media.filter((_, i) => i !== at) } }));
 
-export const changePart = (at, change) =>
+/** Changes the draft's part whose bytes are `blob`. */
+export const changePart = (blob, change) =>
   store.set(({ draft }) => ({
-    draft: { ...draft, media: draft.media.map((part, i) => (i === at ? { ...part, ...change } : part)) },
+    draft: { ...draft, media: draft.media.map((part) => (part.blob === blob ? { ...part, ...change } : part)) },
   }));
 
 /** Files of a paste or a drop. */

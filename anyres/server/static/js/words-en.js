@@ -85,6 +85,7 @@ export const EN = {
   answering: "Answering",
   answerDone: "Answer: {text}",
   answerFailed: "The answer failed",
+  noWords: "The model ended its answer without a word.",
   answerBy: "Answer of {model}",
   writing: "Writing …",
   stopped: "Stopped",

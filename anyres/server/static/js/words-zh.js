@@ -72,6 +72,7 @@ export const ZH = {
   answering: "正在回答",
   answerDone: "回答：{text}",
   answerFailed: "回答失败",
+  noWords: "模型没有写出任何内容就结束了回答。",
   answerBy: "{model} 的回答",
   writing: "正在书写……",
   stopped: "已停止",

@@ -14,7 +14,7 @@ export const Attachments = ({ draft, settings, limits }) => html`<div class="att
   <ul aria-label=${t("attached")}>
     ${draft.media.map((part, i) => html`<${Attached} key=${part.blob ?? part.blobs[0]} part=${part} at=${i} cost=${costOf(part, settings, limits)} />`)}
   </ul>
-  ${draft.media.map((part, i) => part.kind === "video" && html`<${Timeline} key=${part.blob} part=${part} at=${i} />`)}
+  ${draft.media.map((part) => part.kind === "video" && html`<${Timeline} key=${part.blob} part=${part} />`)}
 </div>`;
 
 function Attached({ part, at, cost }) {

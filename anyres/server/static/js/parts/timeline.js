@@ -67,7 +67,10 @@ function useSeen(part) {
     const abort = new AbortController();
     const timer = setTimeout(async () => {
       const asked = await clipPart(part, { db, knobs });
-      preview(previewEndpoint(), asked, abort.signal).then(setSeen, () => {});
+      preview(previewEndpoint(), asked, abort.signal).then((told) => {
+        setSeen(told);
+        changePart(part.blob, { times: told.pictures.map((one) => one.time_s) });
+      }, () => {});
     }, SETTLED_MS);
     return () => (clearTimeout(timer), abort.abort());
   }, [part.blob, part.fps, part.start, part.end, knobs]);
@@ -91,7 +94,7 @@ function Strip({ part, times }) {
 }
 
 /** The draft's clip with its range and rate. */
-export function Timeline({ part, at }) {
+export function Timeline({ part }) {
   const seen = useSeen(part);
   if (!part.duration) {
     return html`<div class="timeline">
@@ -102,7 +105,7 @@ export function Timeline({ part, at }) {
   const planned = plan(part, limitsOf(store.get()));
   const times = seen ? seen.pictures.map((one) => one.time_s) : planned.times;
   const [tall, wide] = seen ? [seen.pictures[0].height, seen.pictures[0].width] : planned.size;
-  const set = (change) => changePart(at, change);
+  const set = (change) => changePart(part.blob, { ...change, times: null });
   const least = Math.min(0.2, part.duration);
   return html`<div class="timeline">
     ${seen ? html`<${SeenStrip} pictures=${seen.pictures} />` : html`<${Strip} part=${part} times=${times} />`}
@@ -129,13 +132,14 @@ function Track({ part, times }) {
   </div>`;
 }
 
-/** A clip of a question already asked. */
+/** A clip of a question already asked, with the moments the server said it takes. */
 export function ClipShown({ part }) {
   const url = useBlobUrl(part.blob);
+  const times = part.times ?? plan(part, limitsOf(store.get())).times;
   return html`<div class="clip-shown">
     ${part.duration
       ? html`<video src=${url ?? undefined} controls playsinline preload="metadata" width=${part.width} height=${part.height} aria-label=${part.name}></video>
-        <${Strip} part=${part} times=${plan(part, limitsOf(store.get())).times} />`
+        <${Strip} part=${part} times=${times} />`
       : html`<p class="file"><${Icon} name="film" /> ${part.name}</p>`}
   </div>`;
 }

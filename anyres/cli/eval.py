@@ -1,0 +1,14 @@
+"""`anyres eval`: benchmarks of the field, run on any model. Its commands are one file each."""
+
+import typer
+
+from anyres.cli.eval_run import RunCommand, run
+
+__all__ = ["evaluation"]
+
+evaluation = typer.Typer(
+    name="eval",
+    help="Benchmarks of the field on any model: run them, and compute scores and reports from what was answered.",
+    no_args_is_help=True,
+)
+evaluation.command("run", cls=RunCommand)(run)

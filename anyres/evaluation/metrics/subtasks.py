@@ -1,0 +1,23 @@
+"""Figures that are means of means: unweighted over subtasks, settings or splits."""
+
+from collections.abc import Mapping, Sequence
+
+from anyres.evaluation.benchmark import Graded
+from anyres.evaluation.metrics.exact import by_category
+from anyres.evaluation.metrics.groups import mean, percent
+
+__all__ = ["summarise_mean_of", "summarise_mmt"]
+
+
+def summarise_mmt(graded: Sequence[Graded]) -> Mapping[str, float]:
+    """MMT-Bench (arXiv 2404.16006): over all questions; each l2 category the unweighted mean of its subtasks."""
+    areas = sorted({one.sample.categories.get("l2-category", "") for one in graded} - {""})
+    members = {area: [one for one in graded if one.sample.categories.get("l2-category") == area] for area in areas}
+    means = {area: mean(list(by_category(ones, "category").values())) for area, ones in members.items()}
+    return {"overall": percent(graded), **means, **by_category(graded, "category")}
+
+
+def summarise_mean_of(graded: Sequence[Graded], kind: str) -> Mapping[str, float]:
+    """The unweighted mean over the categories of a kind that there are, then each."""
+    means = by_category(graded, kind)
+    return {"overall": mean(list(means.values())), **means}
