@@ -14,4 +14,12 @@ def open_model(spec: ModelSpec, disk: DiskCache | None = None) -> AskedModel:
         from anyres.evaluation.models.remote import RemoteModel
 
         return RemoteModel(spec)
+    if spec.kind == "transformers":
+        from anyres.evaluation.models.transformers_model import TransformersModel
+
+        return TransformersModel(spec, disk)
+    if spec.ray is not None:
+        from anyres.evaluation.models.ray_cluster import RayModel
+
+        return RayModel(LocalModel(spec, disk), spec)
     return LocalModel(spec, disk)

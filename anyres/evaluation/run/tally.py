@@ -78,9 +78,10 @@ class Tally:
     def add(self, records: Iterable[Record]) -> list[str]:
         """What has come, nothing at the beginning; new alarms in words."""
         before = self.asked
-        self._last = self.clock()
-        self._began = self._last if self._began is None else self._began
         self.latest = [one for one in records if one.id in self._ids]
+        self._began = self.clock() if self._began is None else self._began
+        if any(not one.judge for one in self.latest):
+            self._last = self.clock()
         for one in self.latest:
             self.asked += not one.judge
             self.cached += one.cached and not one.judge
