@@ -4,7 +4,7 @@ import re
 
 __all__ = ["number_in"]
 
-NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:[,\u00a0\u202f ]\d{3})+|\d+)?(?:\.\d+)?(?:[eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(?:(?:\d{1,3}(?:[,\u00a0\u202f ]\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?")
 CURRENCIES = "$€£¥₹"
 UNITS = re.compile(r"\s*(?:%|percent|per cent|％)$", re.IGNORECASE)
 
@@ -19,6 +19,4 @@ def number_in(text: str) -> float | None:
     """
     words = UNITS.sub("", text.strip().rstrip(".")).replace("\u2212", "-")
     bare = re.sub(rf"^([+-]?)\s*[{CURRENCIES}]\s*|\s*[{CURRENCIES}]$", r"\1", words).strip()
-    if not any(letter.isdigit() for letter in bare) or not NUMBER.fullmatch(bare):
-        return None
-    return float(re.sub(r"[,\s]", "", bare))
+    return float(re.sub(r"[,\s]", "", bare)) if NUMBER.fullmatch(bare) else None
