@@ -1,7 +1,7 @@
 """A folder of values that were costly to make: bounded in bytes, shared by processes, never believed without a check.
 
     <folder>/limit               a number of bytes, where `anyres cache --limit` has set one
-    <folder>/<64 digits>.<kind>  an entry: header, value, SHA-256 of both
+    <folder>/<64 digits>.<kind>  an entry (disk_entry.py)
     <folder>/*.tmp               an entry on its way, locked by who writes it
 
 An entry appears under its name only when it is whole and on the disk. What is cut short, edited, renamed, of another
@@ -9,25 +9,29 @@ version or unreadable counts as not there and is deleted. Where the disk is full
 said once in the log. Times of files only tell which entry was used last; a clock that jumps spoils nothing.
 """
 
-import hashlib
 import logging
 import os
 import stat
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
+from anyres.disk_entry import (
+    DamagedError,
+    entry_size,
+    identity_of,
+    is_abandoned,
+    is_entry,
+    read_entry,
+    read_part,
+    write_entry,
+)
 from anyres.errors import OptionError
-
-if sys.platform != "win32":  # where an open file cannot be deleted in the first place
-    import fcntl
 
 __all__ = ["DEFAULT_BYTES", "CacheStats", "DiskCache", "Entry", "cache_folder", "open_cache"]
 
@@ -41,11 +45,6 @@ PENDING_BYTES = 2**30  # waiting to be written; what comes on top of that is not
 OFF = ("off", "0", "no", "false")
 ON = ("on", "1", "yes", "true")
 
-_MAGIC = b"anyres\r\n"
-_VERSION = 1
-_HEADER = struct.Struct("<8sI32sQ12x")  # 64 bytes, so that a value's numbers lie where processors like them
-_TRAILER = hashlib.sha256().digest_size
-_PIECE = 2**24
 _ATTEMPTS = 3
 _LATEST_NS = 2**62  # the year 2116: a file of a later one had its time set by hand, and counts as the oldest
 
@@ -101,11 +100,11 @@ class DiskCache:
         """The value, in memory of its own; None where there is none that can be trusted."""
         path = self._path(kind, key)
         try:
-            value = _read(path, _identity(kind, key), self.max_bytes)
+            value = read_entry(path, identity_of(kind, key), self.max_bytes)
         except (FileNotFoundError, NotADirectoryError):
             self._count(misses=1)
             return None
-        except (OSError, _DamagedError) as error:
+        except (OSError, DamagedError) as error:
             logger.debug("%s: %s; it is made again", path.name, error)
             with suppress(OSError):
                 path.unlink()
@@ -134,8 +133,8 @@ class DiskCache:
         """
         path = self.folder / name
         try:
-            return _read_part(path, self.max_bytes, start, count)
-        except (OSError, _DamagedError) as error:
+            return read_part(path, self.max_bytes, start, count)
+        except (OSError, DamagedError) as error:
             logger.debug("%s: %s", name, error)
             return None
 
@@ -155,11 +154,11 @@ class DiskCache:
     def put(self, kind: str, key: bytes, value: Sequence[Buffer]) -> bool:
         """Keeps a value, given in pieces, and makes room for it; False where it is not kept. Never raises OSError."""
         pieces = [memoryview(piece).cast("B") for piece in value]
-        size = _HEADER.size + sum(map(len, pieces)) + _TRAILER
+        size = entry_size(pieces)
         if size > self.max_bytes or not self._make_room(size, lasting=kind in LASTING):
             return False
         try:
-            self._write(self._path(kind, key), _identity(kind, key), pieces)
+            self._write(self._path(kind, key), identity_of(kind, key), pieces)
         except OSError as error:
             self._warn(error)
             self._count(failed=1)
@@ -187,7 +186,7 @@ class DiskCache:
 
     def entries(self) -> list[Entry]:
         """What the folder holds, the longest unused first."""
-        found = [Entry(path, status.st_size, _used_ns(status)) for path, status in self._files() if _is_entry(path)]
+        found = [Entry(path, status.st_size, _used_ns(status)) for path, status in self._files() if is_entry(path)]
         return sorted(found, key=lambda entry: (entry.used_ns, entry.path.name))
 
     def clear(self, kind: str | None = None) -> int:
@@ -214,15 +213,14 @@ class DiskCache:
                 self._pending_bytes -= size
 
     def _path(self, kind: str, key: bytes) -> Path:
-        return self.folder / f"{_identity(kind, key).hex()}.{kind}"
+        return self.folder / f"{identity_of(kind, key).hex()}.{kind}"
 
     def _write(self, path: Path, identity: bytes, pieces: Sequence[memoryview]) -> None:
-        header = _HEADER.pack(_MAGIC, _VERSION, identity, sum(map(len, pieces)))
         for attempt in range(1, _ATTEMPTS + 1):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             temporary = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(8).hex()}.tmp")
             try:
-                _write_file(temporary, header, pieces)
+                write_entry(temporary, identity, pieces)
                 self._touch(temporary)
                 temporary.replace(path)
             except FileNotFoundError:  # somebody cleared the folder meanwhile
@@ -256,7 +254,7 @@ class DiskCache:
 
     def _sweep(self) -> None:
         for path, _ in self._files():
-            if path.suffix == ".tmp" and _is_abandoned(path):
+            if path.suffix == ".tmp" and is_abandoned(path):
                 with suppress(OSError):
                     path.unlink()
 
@@ -334,106 +332,6 @@ def read_limit(folder: Path) -> int:
 
 def _limit_file(folder: Path) -> Path:
     return folder / "limit"
-
-
-def _identity(kind: str, key: bytes) -> bytes:
-    """What a file is named by, and holds, so that one that was renamed is not taken for another."""
-    return hashlib.sha256(f"{kind} {len(key)} ".encode() + key).digest()
-
-
-class _DamagedError(Exception):
-    """A file is not a whole entry of this version."""
-
-
-def _read(path: Path, identity: bytes, max_bytes: int) -> memoryview:
-    with _opened(path) as file:
-        size = _size_of(file, max_bytes)
-        whole = _filled(file, size)
-    _check_header(whole, identity, size)
-    if hashlib.sha256(whole[:-_TRAILER]).digest() != whole[-_TRAILER:]:
-        raise _DamagedError("its checksum is another one")
-    return whole[_HEADER.size : -_TRAILER]
-
-
-def _read_part(path: Path, max_bytes: int, start: int, count: int) -> bytearray:
-    with _opened(path) as file:
-        size = _size_of(file, max_bytes)
-        _check_header(_filled(file, _HEADER.size), _identity_in(path), size)
-        if start < 0 or count < 0 or start + count > size - _HEADER.size - _TRAILER:
-            raise _DamagedError("it ends before")
-        file.seek(_HEADER.size + start)
-        part = _filled(file, count)
-        return part.obj  # type: ignore[return-value]
-
-
-def _opened(path: Path) -> FileIO:
-    return FileIO(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)))
-
-
-def _size_of(file: FileIO, max_bytes: int) -> int:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode) or not _HEADER.size + _TRAILER <= status.st_size <= max_bytes:
-        raise _DamagedError("not an entry")
-    return status.st_size
-
-
-def _filled(file: FileIO, count: int) -> memoryview:
-    """So many bytes, in memory of their own."""
-    whole, filled = memoryview(bytearray(count)), 0
-    while filled < count and (more := file.readinto(whole[filled : filled + _PIECE])):
-        filled += more
-    if filled < count:
-        raise _DamagedError("cut short")
-    return whole
-
-
-def _check_header(whole: memoryview, identity: bytes, size: int) -> None:
-    if _HEADER.unpack_from(whole) != (_MAGIC, _VERSION, identity, size - _HEADER.size - _TRAILER):
-        raise _DamagedError("of another version, cut short or renamed")
-
-
-def _identity_in(path: Path) -> bytes:
-    try:
-        return bytes.fromhex(path.stem)
-    except ValueError:
-        raise _DamagedError("renamed") from None
-
-
-def _write_file(path: Path, header: bytes, pieces: Sequence[memoryview]) -> None:
-    """A new file with header, pieces and their checksum, locked while it is written, and on the disk afterwards."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
-    try:
-        if sys.platform != "win32":
-            fcntl.flock(file, fcntl.LOCK_EX)
-        digest = hashlib.sha256()
-        for piece in (memoryview(header), *pieces):
-            digest.update(piece)
-            _write_piece(file, piece)
-        _write_piece(file, memoryview(digest.digest()))
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-def _write_piece(file: int, piece: memoryview) -> None:
-    while piece:
-        piece = piece[os.write(file, piece[:_PIECE]) :]
-
-
-def _is_abandoned(path: Path) -> bool:
-    """Nobody holds its lock."""
-    if sys.platform == "win32":
-        return True
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _is_entry(path: Path) -> bool:
-    return len(path.stem) == 2 * _TRAILER and path.suffix not in ("", ".tmp")
 
 
 def _used_ns(status: os.stat_result) -> int:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anyres import disk_cache
+from anyres import disk_cache, disk_entry
 from anyres.disk_cache import DEFAULT_BYTES, CacheStats, DiskCache, cache_folder, open_cache
 from anyres.errors import OptionError
 
@@ -103,7 +103,7 @@ def test_an_entry_that_goes_on_is_made_again(tmp_path: Path) -> None:
 
 def test_another_version_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = keep(DiskCache(tmp_path), "a")
-    monkeypatch.setattr(disk_cache, "_VERSION", 2)
+    monkeypatch.setattr(disk_entry, "_VERSION", 2)
     newer = DiskCache(tmp_path)
     assert value_of(newer, "a") is None
     assert not path.exists()
@@ -245,7 +245,7 @@ def test_parts_are_read_only_of_what_is_an_entry(tmp_path: Path, monkeypatch: py
     assert cache.read("x.test", 0, 5) is None
     path.replace(other := tmp_path / cache.name_of("test", b"b"))
     assert cache.read(other.name, 0, 5) is None
-    monkeypatch.setattr(disk_cache, "_VERSION", 2)
+    monkeypatch.setattr(disk_entry, "_VERSION", 2)
     assert cache.read(path.name, 0, 5) is None
 
 

@@ -10,18 +10,19 @@ from torch import Tensor
 
 from anyres.engine.blocks import BlockManager
 from anyres.engine.choosing import attempt, choose
+from anyres.engine.decoder import Decoder
 from anyres.engine.draft import Draft, DraftModel, Follower
 from anyres.engine.drafting import Drafting
 from anyres.engine.kv_cache import KVCache, PagedAttention
 from anyres.engine.options import EngineOptions, EngineStats
 from anyres.engine.pinned import Pins
-from anyres.engine.prefix import PrefixNames, items_of, positions_of
+from anyres.engine.prefix import PrefixNames, items_of
 from anyres.engine.request import Sequence as Answering
-from anyres.engine.runner import Feed, Progress, Runner
+from anyres.engine.runner import Progress, Runner
 from anyres.engine.sampler import Choice
 from anyres.engine.scheduler import Item, Job, Scheduler, Sight, Span
 from anyres.engine.speculation import Guesser, Speculation
-from anyres.engine.ticket import Event, Ticket
+from anyres.engine.ticket import Ticket
 from anyres.engine.vision_cache import VisionCache
 from anyres.engine.visuals import Visuals
 from anyres.errors import DeadlineError
@@ -84,6 +85,7 @@ class Engine:
             block_size=options.block_size,
             paged_attention=paged_attention,
         )
+        self._decoder = Decoder(runner, self._cache, self._visuals)
         self._tickets: dict[Job, Ticket] = {}
         self._pad_ids = (model.config.image_token_id, model.config.video_token_id)
         self._counts = EngineStats()
@@ -231,7 +233,7 @@ class Engine:
             ticket.keeper.take(self._cache.export(ticket.job.table[places]))
         if ticket.keeper.done:
             self.drop(ticket)
-            self._send(ticket, ticket.sequence.answer())
+            ticket.say(ticket.sequence.answer())
 
     def _see(self, sights: Sequence[Sight], started: float) -> float:
         """Encodes; returns when it was done. Items that fail take their requests with them."""
@@ -240,7 +242,7 @@ class Engine:
         keys = {sight.item.key for sight in sights}
         tickets = [ticket for ticket in self._tickets.values() if ticket.begun and ticket.needs(keys)]
         for ticket in tickets:
-            self._tell_encoding(ticket)
+            self._tell_seeing(ticket)
         needed = {sight.item.key: self._tickets[sight.job].visuals[sight.item.key] for sight in sights}
         failed = self._visuals.encode(sights, needed)
         seen_at = self._clock()
@@ -250,7 +252,7 @@ class Engine:
             if errors:
                 self._fail(ticket, errors[0])
             else:
-                self._tell_encoding(ticket)
+                self._tell_seeing(ticket)
         return seen_at
 
     def _guess(self) -> float:
@@ -289,7 +291,7 @@ class Engine:
             return
         answering = {span.job for span in spans if span.job.said}
         self._tell_reading(span.job for span in spans if span.job not in answering)
-        logits, failed = self._forward(spans)
+        logits, failed = self._decoder.forward([(self._tickets[span.job], span) for span in spans])
         for span in spans:
             if span.job in failed:
                 self._spoil(span, failed[span.job])
@@ -327,35 +329,6 @@ class Engine:
                 if item.start < span.stop and item.stop > span.start and item.key in self._visuals.cached:
                     ticket.note_cached(item, span.start)
 
-    def _forward(self, spans: Sequence[Span]) -> tuple[dict[Job, Sequence[Tensor]], dict[Job, Exception]]:
-        """Logits of those read to their end, and after each guess; and what went wrong.
-
-        One by one where a pass fails as a whole.
-        """
-        passed = attempt(lambda: self._runner.forward(self._cache, [self._feed(span) for span in spans]))
-        jobs = [span.job for span in spans]
-        if not isinstance(passed, Exception):
-            right = [i for i in passed.logits if i not in passed.failed]
-            logits: dict[Job, Sequence[Tensor]] = {
-                jobs[i]: (passed.logits[i], *passed.guessed.get(i, ())) for i in right
-            }
-            return logits, {jobs[i]: error for i, error in passed.failed.items()}
-        if len(spans) == 1:
-            return {}, {jobs[0]: passed}
-        each = [self._forward([span]) for span in spans]
-        return _merged(logits for logits, _ in each), _merged(failed for _, failed in each)
-
-    def _feed(self, span: Span) -> Feed:
-        job, start, stop = span
-        ticket = self._tickets[job]
-        prompt, length = ticket.sequence.prompt, ticket.prompt_length
-        answer_ids = ticket.sequence.answer_ids[max(0, start - length) : max(0, stop - length)]
-        visuals = self._visuals.between(ticket.items if start < length else (), ticket.visuals, start, stop)
-        guesses = ticket.guesser.guesses if ticket.guesser and job.guessed else []
-        ids = prompt.token_ids_T[start:stop].tolist() + answer_ids + guesses
-        positions_3T, ends = positions_of(prompt, start, stop), stop >= job.tokens
-        return Feed(ids, positions_3T, job.table, start, visuals, ends, job.guessed)
-
     def _drawers(self, job: Job) -> list[Ticket]:
         """Those who draw from a job's logits: its ticket, and after the prompt its siblings, which begin now."""
         ticket = self._tickets[job]
@@ -383,7 +356,7 @@ class Engine:
             self._go_on(ticket, len(new) - right)
         for event in (piece, sequence.answer() if sequence.finish_reason else None):
             if event is not None:
-                self._send(ticket, event)
+                ticket.say(event)
         return right if as_guessed else 0
 
     def _go_on(self, ticket: Ticket, unread: int) -> None:
@@ -418,35 +391,19 @@ class Engine:
         unborn = [sibling for sibling in ticket.siblings if not sibling.begun and not sibling.ended]
         self.drop(ticket)
         for one in (ticket, *unborn):
-            self._send(one, error)
+            one.say(error)
 
-    def _send(self, ticket: Ticket, event: Event) -> None:
-        try:
-            ticket.send(event)
-        except RuntimeError:  # the event loop it was for is closed; the next step lets the request go
-            ticket.deaf = True
-
-    def _tell(self, ticket: Ticket, progress: Progress) -> None:
-        if ticket.reports and progress != ticket.told.get(progress.stage):
-            ticket.told[progress.stage] = progress
-            self._send(ticket, progress)
-
-    def _tell_encoding(self, ticket: Ticket) -> None:
+    def _tell_seeing(self, ticket: Ticket) -> None:
         """Counts what the encoder makes for this request; what was there already is left out."""
         assert ticket.job is not None
         known = max(ticket.job.reused, ticket.job.loadable)
-        wanted = {item.key: item for item in ticket.items if item.parts and item.stop > known}
-        items = [item for item in wanted.values() if item.key not in self._visuals.cached | ticket.cached]
-        sizes = [item.stop - item.start for item in items]
-        parts = [item.parts if item.stop <= ticket.job.computed else self._visuals.parts(item.key) for item in items]
-        done = [size * part // item.parts for item, size, part in zip(items, sizes, parts, strict=True)]
-        whole = sum(part == item.parts for item, part in zip(items, parts, strict=True))
-        self._tell(ticket, Progress("encode", min(whole + 1, len(items)), len(items), sum(done), sum(sizes)))
+        items = [item for item in ticket.items if item.stop > known and item.key not in ticket.cached]
+        ticket.tell(self._visuals.progress(items, read=ticket.job.computed))
 
     def _tell_reading(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             ticket, length = self._tickets[job], self._tickets[job].prompt_length
-            self._tell(ticket, Progress("prefill", 1, 1, min(job.computed, length), length))
+            ticket.tell(Progress("prefill", 1, 1, min(job.computed, length), length))
 
     def _count(self, **more: int) -> None:
         counts = self._counts
@@ -456,7 +413,3 @@ class Engine:
 def _follower(ticket: Ticket, sequence: Answering) -> Follower:
     assert ticket.job is not None
     return Follower(sequence, ticket.job, ticket.visuals)
-
-
-def _merged(parts: Iterable[dict[Job, T]]) -> dict[Job, T]:
-    return {job: one for part in parts for job, one in part.items()}

@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as Run
-from contextlib import closing
+from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,8 @@ from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
 from anyres.engine.core import Engine
 from anyres.engine.device import choose_device
 from anyres.engine.embedding import Pooling, embed_prompt
-from anyres.engine.listen import listen, listen_async
+from anyres.engine.encoded import check_encoded, encode_picture
+from anyres.engine.listen import answers_of, listen_async, pieces_of
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
 from anyres.engine.pairing import draft_model, open_pair
@@ -45,7 +46,7 @@ from anyres.errors import OptionError
 from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
 from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
-from anyres.model_input import EncodedImage, ModelInput, VisualInput
+from anyres.model_input import EncodedImage, ModelInput
 from anyres.processing.processor import Processor
 from anyres.question import question_of
 
@@ -270,7 +271,7 @@ class LocalChatModel:
 
         It runs from the first piece on, read or not; `close` ends it.
         """
-        return AnswerStream(self._pieces(self._ticket(messages, options, turn), report))
+        return AnswerStream(pieces_of(self._loop, self._ticket(messages, options, turn), report))
 
     def chat_batch(
         self,
@@ -285,7 +286,7 @@ class LocalChatModel:
         They run together, as many as the engine has room for; timings are those of the passes a conversation took part
         in. Where one fails its error is raised and the others end.
         """
-        return self._answers([self._ticket(messages, options, turn) for messages in conversations], report)
+        return answers_of(self._loop, [self._ticket(messages, options, turn) for messages in conversations], report)
 
     def chat_n(
         self,
@@ -306,7 +307,7 @@ class LocalChatModel:
         ticket.siblings = tuple(
             Ticket(self._sequences.make(prompt, replace(options, seed=seed)), turn) for seed in seeds[1:]
         )
-        return self._answers([ticket], report)
+        return answers_of(self._loop, [ticket], report)
 
     async def achat(
         self,
@@ -354,20 +355,7 @@ class LocalChatModel:
         part = ImagePart(picture, min_pixels, max_pixels, resized_height, resized_width)
         part = picture if isinstance(picture, ImagePart) else part
         (visual,) = self._prepared([Message("user", (part,))]).visuals
-        visual_MD = self.vision_cache.get(visual.content_key)
-        if visual_MD is None:
-            (visual_MD,) = self._runner.encode([visual], report=report)
-            self.vision_cache.put(visual.content_key, visual_MD)
-        return EncodedImage(
-            name=visual.name,
-            kind=visual.kind,
-            grid_thw=visual.grid_thw,
-            original_size=visual.original_size,
-            resized_size=visual.resized_size,
-            visual_MD=visual_MD,
-            note=visual.note,
-            encoder=self.encoder_id,
-        )
+        return encode_picture(self._runner, self.vision_cache, visual, encoder=self.encoder_id, report=report)
 
     def embed(self, messages: Run[Message] | ModelInput, *, pooling: Pooling = "mean") -> torch.Tensor:
         """A vector of what the messages show and say: float32 [D] of length 1, the pooled last hidden states.
@@ -434,14 +422,9 @@ class LocalChatModel:
     def _prepared(self, messages: Run[Message] | ModelInput) -> ModelInput:
         prompt = messages if isinstance(messages, ModelInput) else self.processor.prepare(messages)
         for visual in prompt.visuals:
-            self._check_encoded(visual)
+            if visual.visual_MD is not None:  # the encoder's name takes a look at all of its weights
+                check_encoded(visual, self.encoder_id)
         return prompt
-
-    def _check_encoded(self, visual: VisualInput) -> None:
-        encoder = visual.encoder if isinstance(visual, EncodedImage) else None
-        if visual.visual_MD is not None and encoder != self.encoder_id:
-            allowed = f"one that encode() of this model made ({self.encoder_id})"
-            raise OptionError(visual.name, f"encoded by another checkpoint ({encoder})", allowed)
 
     def _ticket(self, messages: Run[Message] | ModelInput, options: GenerationOptions, turn: Turn) -> Ticket:
         """A request up to where the engine takes it over. A full engine refuses it before pictures are opened."""
@@ -451,26 +434,10 @@ class LocalChatModel:
         ticket.sequence.spend(prepare_s=self._clock() - started)
         return ticket
 
-    def _answers(self, tickets: Run[Ticket], report: Report | None) -> list[Answer]:
-        with closing(listen(self._loop, tickets, report)) as events:
-            answers = {number: event for number, event in events if isinstance(event, Answer)}
-        return [answers[number] for number in sorted(answers)]
-
-    def _pieces(self, ticket: Ticket, report: Report | None) -> Generator[Piece, None, Answer]:
-        with closing(listen(self._loop, [ticket], report)) as events:
-            for _, event in events:
-                if isinstance(event, Answer):
-                    break
-                yield event
-        return ticket.sequence.answer()
-
     async def _apieces(
         self, messages: Run[Message] | ModelInput, options: GenerationOptions, report: Report | None, turn: Turn
     ) -> AsyncGenerator[Piece | Answer, None]:
         ticket = await asyncio.to_thread(self._ticket, messages, options, turn)
-        events = listen_async(self._loop, ticket, report)
-        try:
+        async with aclosing(listen_async(self._loop, ticket, report)) as events:
             async for event in events:
                 yield event
-        finally:
-            await events.aclose()

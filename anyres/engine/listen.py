@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from queue import SimpleQueue
 
@@ -10,7 +11,7 @@ from anyres.engine.loop import EngineLoop
 from anyres.engine.runner import Progress, Report
 from anyres.engine.ticket import Event, Ticket
 
-__all__ = ["listen", "listen_async"]
+__all__ = ["answers_of", "listen", "listen_async", "pieces_of"]
 
 
 def listen(
@@ -40,6 +41,23 @@ def listen(
     finally:
         for ticket in everyone if left else ():
             loop.abort(ticket)
+
+
+def answers_of(loop: EngineLoop, tickets: Sequence[Ticket], report: Report | None) -> list[Answer]:
+    """When all are there; those of siblings behind that of the request they belong to."""
+    with closing(listen(loop, tickets, report)) as events:
+        answers = {number: event for number, event in events if isinstance(event, Answer)}
+    return [answers[number] for number in sorted(answers)]
+
+
+def pieces_of(loop: EngineLoop, ticket: Ticket, report: Report | None) -> Generator[Piece, None, Answer]:
+    """As they are made; returns the whole."""
+    with closing(listen(loop, [ticket], report)) as events:
+        for _, event in events:
+            if isinstance(event, Answer):
+                break
+            yield event
+    return ticket.sequence.answer()
 
 
 async def listen_async(loop: EngineLoop, ticket: Ticket, report: Report | None) -> AsyncGenerator[Piece | Answer, None]:

@@ -58,6 +58,19 @@ class Ticket:
         computed = 0 if self.job is None else max(self.job.computed, self.job.loadable)
         return any(item.key in keys and item.stop > computed for item in self.items)
 
+    def say(self, event: Event) -> None:
+        """Sends it, as long as somebody listens."""
+        try:
+            self.send(event)
+        except RuntimeError:  # the event loop it was for is closed; the next step lets the request go
+            self.deaf = True
+
+    def tell(self, progress: Progress) -> None:
+        """To who wants to know, and does not know yet."""
+        if self.reports and progress != self.told.get(progress.stage):
+            self.told[progress.stage] = progress
+            self.say(progress)
+
     def begin(self, now: float, reused: int) -> None:
         """It runs for the first time, and finds that many tokens of its prompt in the cache."""
         self.begun = True

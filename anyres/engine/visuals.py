@@ -6,7 +6,7 @@ from weakref import ref
 import torch
 from torch import Tensor
 
-from anyres.engine.runner import Runner, VisualPart
+from anyres.engine.runner import Progress, Runner, VisualPart
 from anyres.engine.scheduler import Item, Sight
 from anyres.engine.vision_cache import VisionCache
 from anyres.model_input import VisualInput
@@ -72,6 +72,15 @@ class Visuals:
             for item, first, last in spans
             if first < last
         )
+
+    def progress(self, items: Sequence[Item], *, read: int) -> Progress:
+        """With these items of a prompt, of which the decoder has read that many tokens; known ones are left out."""
+        wanted = {item.key: item for item in items if item.parts and item.key not in self.cached}
+        sizes = {key: item.stop - item.start for key, item in wanted.items()}
+        parts = {key: item.parts if item.stop <= read else self.parts(key) for key, item in wanted.items()}
+        done = sum(sizes[key] * parts[key] // item.parts for key, item in wanted.items())
+        whole = sum(parts[key] == item.parts for key, item in wanted.items())
+        return Progress("encode", min(whole + 1, len(wanted)), len(wanted), done, sum(sizes.values()))
 
     def encode(self, sights: Sequence[Sight], visuals: Mapping[bytes, VisualInput]) -> dict[bytes, Exception]:
         """All in one pass, or one by one where that fails. Returns what went wrong, by key."""
