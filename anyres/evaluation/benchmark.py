@@ -40,9 +40,8 @@ class Scoring:
     `name` is "official" (bug for bug what the authors' script does), "strict", "lenient" or "judge"; `about` says how
     it differs from the official one. `summarise` gives the figures of a whole run, the headline first; it must be right
     for any part of the samples, as intervals draw them with repeats. `unit` of the figures is "%" or "points".
-    With `ask_judge`, a judge model is asked that about the raw answer, and `extract` reads the judge's reply. Where it
-    gives no messages, rules decide without a judge and `extract` reads the raw answer. A record that should have been
-    judged and was not has no answer: its raw text is never read as a judge's.
+    With `ask_judge`, a judge model is asked that about the raw answer, and `extract` reads the judge's reply. What
+    was not judged has no score: a raw answer is never read as a judge's.
     """
 
     name: str

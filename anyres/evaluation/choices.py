@@ -6,7 +6,7 @@ from dataclasses import replace
 from anyres.chat import Message
 from anyres.evaluation.benchmark import Scoring, Summarise
 from anyres.evaluation.data.rows import Row, picture_cluster
-from anyres.evaluation.extraction.letters import letter_of, vlmevalkit_letter, vlmevalkit_letter_of
+from anyres.evaluation.extraction.letters import letter_of, vlmevalkit_letter_of
 from anyres.evaluation.metrics.exact import is_gold, summarise_mean
 from anyres.evaluation.prompts import listed_options
 from anyres.evaluation.sample import LETTERS, Sample
@@ -27,10 +27,10 @@ Letter:"""
 def choice_sample(row: Row) -> Sample:
     """Of a row in VLMEvalKit's layout (A, B, ... in columns), or with its options in a list or by letter.
 
-    The gold is a letter, or the number of the option from 0 on where options come as a list.
+    Each has a picture. The gold is a letter, or the number of the option from 0 on where options come as a list.
     """
     options = options_of(row)
-    media = row.pictures("image", "image_path")
+    media = row.needed_pictures("image", "image_path")
     gold = gold_letter(row, options)
     name = row.text("index", "id", "question_id")
     return Sample(
@@ -73,21 +73,19 @@ def rotations(sample: Sample) -> tuple[Sample, ...]:
 
 
 def choice_scorings(summarise: Summarise = summarise_mean) -> tuple[Scoring, ...]:
-    """By VLMEvalKit's rules, by our own, and by its rules with a judge for what they leave open."""
+    """By VLMEvalKit's rules, by our own, and by a judge, who reads every answer: never a mixture of rules and judge."""
     kit = "Letters as VLMEvalKit infers them by rules; what they leave open is wrong here."
     own = "Our rules: an article A is no choice, and what the answer states counts wherever it stands."
-    asked = "VLMEvalKit's rules, and a judge reads what they leave open (the prompt is ours)."
+    asked = "A judge reads every answer, with a prompt of ours; VLMEvalKit asks one only where its rules find nothing."
     return (
         Scoring("official", 1, vlmevalkit_letter_of, is_gold, summarise, about=kit),
         Scoring("strict", 1, letter_of, is_gold, summarise, about=own),
-        Scoring("judge", 1, vlmevalkit_letter_of, is_gold, summarise, about=asked, ask_judge=ask_which),
+        Scoring("judge", 1, letter_of, is_gold, summarise, about=asked, ask_judge=ask_which),
     )
 
 
 def ask_which(sample: Sample, answer: str) -> tuple[Message, ...]:
-    """Nothing where rules find a letter or a refusal."""
-    if vlmevalkit_letter(answer, sample.options).rule != "no option inferred":
-        return ()
+    """The judge sees no picture."""
     text = JUDGE.format(question=sample.question, options=listed_options(sample), answer=answer)
     return (Message("user", text),)
 

@@ -43,7 +43,7 @@ def _of_kind(file: Path) -> Iterator[Row]:
 
 def chartqa_sample(row: Row) -> Sample:
     """Published rows (imgname, query, label), those of the hub (question, answer, type), VLMEvalKit's (split)."""
-    media = row.pictures("image", "imgname", "image_path")
+    media = row.needed_pictures("image", "imgname", "image_path")
     named = row.optional("type", "human_or_machine", "split").removeprefix("test_").removesuffix("_test")
     kind = KINDS.get(named, "")
     name = row.optional("index", "id") or row.name

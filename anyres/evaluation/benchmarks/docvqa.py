@@ -29,7 +29,7 @@ SCORINGS = (
 
 def document_sample(row: Row) -> Sample:
     """Published rows (questionId, answers) and VLMEvalKit's (index, answer)."""
-    media = row.pictures("image", "image_local_name", "image_path")
+    media = row.needed_pictures("image", "image_local_name", "image_path")
     kinds = row.texts("question_types", "answer_type")
     name = row.text("questionId", "index", "id")
     return Sample(

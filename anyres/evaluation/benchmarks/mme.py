@@ -60,7 +60,7 @@ def _sample(row: Row) -> Sample:
     return Sample(
         id=row.optional("index") or f"{row.text('question_id')}: {question}",
         question=question,
-        media=row.pictures("image", "image_path"),
+        media=row.needed_pictures("image", "image_path"),
         golds=(gold,),
         cluster=f"{category}/{row.text('image_path', 'question_id')}",
         categories={"category": category},

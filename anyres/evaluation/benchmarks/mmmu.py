@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from anyres.chat import Message
+from anyres.chat import ImagePart, Message
 from anyres.evaluation.benchmark import Benchmark, Extraction, Scoring
 from anyres.evaluation.choices import options_of
 from anyres.evaluation.data.rows import Row, picture_cluster
@@ -22,7 +22,7 @@ from anyres.evaluation.prompts import asked, choice_text
 from anyres.evaluation.published import DYNAMIC, README, REPRODUCED, targets
 from anyres.evaluation.sample import Reply, Sample
 
-__all__ = ["MMMU"]
+__all__ = ["MMMU", "all_pictures"]
 
 NAME = re.compile(r"(?:dev|validation|test)_(.+)_\d+")
 PICTURES = tuple(f"image_{number}" for number in range(1, 8))
@@ -38,7 +38,7 @@ def mmmu_sample(row: Row) -> Sample:
     """Published rows hold pictures in image_1 to image_7 and options as the text of a list; VLMEvalKit's, columns."""
     name = row.text("id", "index")
     options = () if row.optional("question_type") == OPEN else options_of(row)
-    media = tuple(part for column in ("image", *PICTURES) if row.has(column) for part in row.pictures(column))
+    media = all_pictures(row)
     gold = row.letter("answer", options=options) if options else ""
     named = NAME.fullmatch(name)
     subject = named[1] if named else row.optional("category", "subject")
@@ -53,6 +53,14 @@ def mmmu_sample(row: Row) -> Sample:
         cluster=picture_cluster(media) or name,
         categories={kind: value for kind, value in kinds.items() if value or kind == "split"},
     )
+
+
+def all_pictures(row: Row) -> tuple[ImagePart, ...]:
+    """Those of `image` and of image_1 to image_7, of which there must be one."""
+    columns = [column for column in ("image", *PICTURES) if row.has(column)]
+    if not columns:
+        raise row.wrong("nothing", "a picture", columns=("image", "image_1"))
+    return tuple(part for column in columns for part in row.pictures(column))
 
 
 def ask(sample: Sample) -> tuple[Message, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anyres.chat import Message
 from anyres.evaluation.benchmark import Benchmark, Extraction, Scoring
-from anyres.evaluation.benchmarks.mmmu import PICTURES
+from anyres.evaluation.benchmarks.mmmu import all_pictures
 from anyres.evaluation.choices import gold_letter, options_of
 from anyres.evaluation.data.files import FORMATS, read_rows
 from anyres.evaluation.data.rows import Row, picture_cluster
@@ -51,7 +51,7 @@ def mmmu_pro_sample(row: Row) -> Sample:
     """A row with a question has ten options; one without shows it in its picture."""
     setting = TEN_OPTIONS if row.has("question") else VISION
     options = options_of(row)
-    media = tuple(part for column in ("image", *PICTURES) if row.has(column) for part in row.pictures(column))
+    media = all_pictures(row)
     gold, name = gold_letter(row, options), row.text("id", "index")
     return Sample(
         id=f"{setting}/{name}",

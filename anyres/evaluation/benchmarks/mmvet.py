@@ -47,7 +47,7 @@ def mmvet_sample(row: Row) -> Sample:
     """The published mm-vet.json with its folder of images, or VLMEvalKit's rows."""
     published = row.has("imagename")
     here = Row(row.name, {"image": f"{FOLDER}/{row.text('imagename')}"}, row.folder) if published else row
-    media = here.pictures("image", "image_path")
+    media = here.needed_pictures("image", "image_path")
     name = row.text("index", "id", "question_id")
     needed = row.texts("capability", "category")
     return Sample(

@@ -44,7 +44,7 @@ def _pair(row: Row, pair: Any) -> tuple[str, str]:
 
 
 def _sample(row: Row, name: str, question: str, answer: str) -> Sample:
-    media = row.pictures("image", "image_path")
+    media = row.needed_pictures("image", "image_path")
     return Sample(
         id=name,
         question=question.strip(),

@@ -20,7 +20,7 @@ __all__ = ["OCRBENCH"]
 
 def ocrbench_sample(row: Row) -> Sample:
     """Published rows (dataset_name, type), those of the hub (dataset, question_type) and VLMEvalKit's (category)."""
-    media = row.pictures("image", "image_path")
+    media = row.needed_pictures("image", "image_path")
     source = row.optional("dataset_name", "dataset")
     name = row.optional("id", "index") or row.name
     category = FORMULA if source == FORMULAS else row.text("type", "question_type", "category")

@@ -26,7 +26,7 @@ OPTION = re.compile(r"^\s*([A-Z])[.):]\s+(.+)$", re.MULTILINE)
 
 def realworldqa_sample(row: Row) -> Sample:
     """A letter as the gold where there are options, else the words in lower case."""
-    question, media = row.text("question").strip(), row.pictures("image", "image_path")
+    question, media = row.text("question").strip(), row.needed_pictures("image", "image_path")
     asked, gold = options_of(row), row.optional("answer").strip()
     options = asked or _options_in(question)
     read = row.letter("answer", options=options) if options and len(gold) == 1 else gold.lower().rstrip(".")

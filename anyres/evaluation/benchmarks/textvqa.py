@@ -3,6 +3,7 @@
 Paper: arXiv 1904.08920.
 """
 
+from dataclasses import replace
 from functools import partial
 
 from anyres.evaluation.benchmark import Benchmark, Scoring
@@ -22,11 +23,8 @@ PICTURES = "train_images/{}.jpg"  # of the validation split too
 
 def textvqa_sample(row: Row) -> Sample:
     """Published rows (question_id, image_id, ten answers) and VLMEvalKit's (index, answer)."""
-    if row.has("image", "image_path"):
-        media = row.pictures("image", "image_path")
-    else:
-        path = PICTURES.format(row.text("image_id"))
-        media = Row(row.name, {"image": path}, row.folder).pictures("image")
+    named = PICTURES.format(row.text("image_id")) if row.has("image_id") else ""
+    media = replace(row, values={**row.values, "image_id": named}).needed_pictures("image", "image_path", "image_id")
     name = row.text("question_id", "index", "id")
     return Sample(
         id=name,

@@ -128,6 +128,13 @@ class Row:
         """Pictures that are not opened yet: bytes, addresses or files."""
         return tuple(ImagePart(self._source(item, columns)) for item in self.items(*columns))
 
+    def needed_pictures(self, *columns: str) -> tuple[ImagePart, ...]:
+        """Pictures, of which there must be one at least."""
+        found = self.pictures(*columns)
+        if not found:
+            raise self.wrong("nothing", "a picture", columns=columns)
+        return found
+
     def clip(self, *columns: str) -> VideoPart:
         """A clip that is not opened yet."""
         return VideoPart(self._source(self.value(*columns), columns))

@@ -81,7 +81,8 @@ def test_our_rules_never_contradict_a_letter_that_is_stated(model: str) -> None:
 
 def test_subjects_and_disciplines_of_the_real_ids() -> None:
     named = [
-        mmmu_sample(Row(one["id"], {**one, "question": "?"})) for one in rows("mmmu-val/outputs_qwen_vl.jsonl")[:900:30]
+        mmmu_sample(Row(one["id"], {**one, "question": "?", "image": "a.png"}))
+        for one in rows("mmmu-val/outputs_qwen_vl.jsonl")[:900:30]
     ]
     assert len({sample.categories["category"] for sample in named}) == 30
     assert len({sample.categories["l2-category"] for sample in named}) == 6
@@ -167,18 +168,25 @@ def test_published_rows() -> None:
 
 
 def test_open_rows_have_neither_options_nor_an_ending() -> None:
-    values = {"id": "validation_Math_9", "question": "How many?", "options": "[]", "question_type": "open"}
+    values = {
+        "id": "validation_Math_9",
+        "question": "How many?",
+        "options": "[]",
+        "question_type": "open",
+        "image_1": b"one",
+    }
     sample = mmmu_sample(Row("val.parquet:2", {**values, "answer": "['3', 'three']"}))
     assert (sample.options, sample.golds) == ((), ("3", "three"))
-    assert MMMU.prompt(sample)[0].parts == (TextPart("Question: How many?"),)
+    assert MMMU.prompt(sample)[0].parts == (*sample.media, TextPart("Question: How many?"))
 
 
 def test_the_dev_split_of_vlmevalkits_file_is_left_out(tmp_path: Path) -> None:
     lines = [
-        "index\tid\tquestion\tA\tB\tanswer\tsplit",
-        "1\tdev_Art_1\t?\tx\ty\tA\tdev",
-        "2\tvalidation_Art_1\t?\tx\ty\tB\tvalidation",
+        "index\tid\tquestion\tA\tB\tanswer\tsplit\timage",
+        "1\tdev_Art_1\t?\tx\ty\tA\tdev\ta.png",
+        "2\tvalidation_Art_1\t?\tx\ty\tB\tvalidation\ta.png",
     ]
+    (tmp_path / "a.png").write_bytes(b"")
     (tmp_path / "MMMU_DEV_VAL.tsv").write_text("\n".join(lines), "utf-8")
     assert [sample.id for sample in MMMU.read(tmp_path / "MMMU_DEV_VAL.tsv")] == ["validation_Art_1"]
 
@@ -187,7 +195,7 @@ def test_both_settings_of_mmmu_pro(tmp_path: Path) -> None:
     """The score is their mean, not that over all questions."""
     (tmp_path / TEN_OPTIONS).mkdir()
     (tmp_path / VISION).mkdir()
-    ten = '{"id": "test_Art_1", "question": "Which?", "options": ["x", "y"], "answer": "B", "subject": "Art"}\n'
+    ten = '{"id": "test_Art_1", "question": "Which?", "options": ["x", "y"], "answer": "B", "image_1": "1.png"}\n'
     seen = '{"id": "test_Art_%d", "image": "1.png", "options": ["x", "y"], "answer": "A", "subject": "Art"}\n'
     (tmp_path / TEN_OPTIONS / "test.jsonl").write_text(ten, "utf-8")
     (tmp_path / VISION / "test.jsonl").write_text(seen % 1 + seen % 2 + seen % 3, "utf-8")
