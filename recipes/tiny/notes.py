@@ -16,7 +16,7 @@ from recipes.tiny.lines import CELL, IGNORED, LONGEST, SLOTS, Layout, Setting, c
 from recipes.tiny.phrases import FIRST_NAMES, LAST_NAMES, MONTHS, digits, pseudo_words
 from recipes.tiny.texts import make_text
 
-__all__ = ["FURTHER", "NOTE_SIZES", "Note", "make_note"]
+__all__ = ["FURTHER", "NOTE_SIZES", "Note", "kind_of", "make_note"]
 
 NOTE_SIZES = (
     *((28, 28 * columns) for columns in (8, 12, 16, 20)),
@@ -24,6 +24,8 @@ NOTE_SIZES = (
     *((84, 28 * columns) for columns in (6, 8, 10, 12)),
     *((112, 28 * columns) for columns in (6, 7, 8, 9)),
 )
+ATTEMPTS, MOST_ATTEMPTS = 12, 150
+"""With which print is spaced and then shrunk to fit, before it is cut."""
 SMALLEST = 13.0
 """Pixels of an em."""
 FURTHER = 3
@@ -230,20 +232,21 @@ def placed(rng: np.random.Generator, rows: list[Row], setting: Setting) -> tuple
     print would become too small."""
     left = float(rng.uniform(0.05, 0.4)) * CELL * setting.scale
     shift = float(rng.uniform(-0.04, 0.04))
-    while True:
+    for attempt in range(MOST_ATTEMPTS):
         runs = list(runs_of(rows, setting, left, shift))
         crowded = max(most_in_a_cell(run.layout, run.left, setting.scale) for run in runs) > SLOTS
         if not crowded and all(fits(run, runs, setting) for run in runs):
-            return rows, setting, runs
-        if crowded and setting.tracking < 0.25 * setting.em:
+            break
+        if crowded:
             setting = replace(setting, tracking=setting.tracking + 0.4)
-        elif setting.tracking > 0.02 * setting.em and not crowded:
+        elif attempt < ATTEMPTS and setting.tracking > 0.02 * setting.em:
             setting = replace(setting, tracking=0.7 * setting.tracking - 0.05)
-        elif setting.em > SMALLEST:
+        elif attempt < 2 * ATTEMPTS and setting.em > SMALLEST:
             setting = replace(setting, em=0.93 * setting.em)
         else:
             longest = max(rows, key=lambda row: len(row.text))
             rows = [shorter(row) if row is longest else row for row in rows]
+    return rows, setting, runs
 
 
 def fits(run: Run, runs: Sequence[Run], setting: Setting) -> bool:
@@ -321,6 +324,17 @@ def questions(rng: np.random.Generator, rows: Sequence[Row], split: str) -> list
         ways = AMOUNT if row.gap == "r" else FIELD
         found.append((pick(rng, ways).format(spoken(rng, row.key)), row.value))
     return [found[int(index)] for index in rng.permutation(len(found))[: 1 + FURTHER]]
+
+
+def kind_of(question: str, answer: str) -> str:
+    """What is asked of a note: a "value", one that is "absent", all "fields", or "all" that is printed.
+
+    >>> kind_of("What is the tax?", "1.20"), kind_of("Write it as JSON.", "{}"), kind_of("Tax?", "There is no Tax.")
+    ('value', 'fields', 'absent')
+    """
+    if question in READ:
+        return "all"
+    return "fields" if question in ALL else "absent" if answer.startswith("There is no ") else "value"
 
 
 def absence(key: str) -> str:

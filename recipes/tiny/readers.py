@@ -24,6 +24,8 @@ LINE_ROWS = 3
 LANGUAGES = {"en": "eng", "de": "deu", "fr": "fra", "es": "spa", "it": "ita", "pt": "por", "vi": "vie", "ru": "rus",
              "el": "ell", "zh": "chi_sim", "ja": "jpn", "ko": "kor", "ar": "ara"}  # fmt: skip
 """ISO 639-1 -> tesseract's name."""
+LATIN = "+".join(LANGUAGES[one] for one in ("en", "de", "fr", "es", "it", "pt"))
+"""For lines in any of these, which tesseract reads with all their models at once; the language is called "latin"."""
 
 
 class Page(NamedTuple):
@@ -65,8 +67,8 @@ def tesseract_reader() -> Reader:
 
 def tesseract(page: Page, known: frozenset[str]) -> str | None:
     """What tesseract reads; texts without a language are read as English ones."""
-    name = LANGUAGES.get(page.language or "en", "")
-    if name not in known:
+    name = LATIN if page.language == "latin" else LANGUAGES.get(page.language or "en", "")
+    if not set(name.split("+")) <= known:
         return None
     mode = "7" if page.picture.shape[0] <= LINE_ROWS * 28 else "6"
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from anyres.chat import ImagePart
 from recipes.tiny.example import Example
 from recipes.tiny.regions import box_at
 
-__all__ = ["METRICS", "Part", "edit_distance", "overlap"]
+__all__ = ["METRICS", "Part", "edit_distance", "f1", "leaves", "overlap"]
 
 PLACE = re.compile(r"\((\d+),(\d+)\)(?:,\((\d+),(\d+)\))?")
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
