@@ -24,6 +24,7 @@ import anyres
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from recipes.tiny import scores
 from recipes.tiny.corpus import corpus
+from recipes.tiny.examination import Model
 from recipes.tiny.factory import Sample, make_sample
 from recipes.tiny.notes import kind_of
 from recipes.tiny.readers import Page, Reader, installed_readers
@@ -99,9 +100,7 @@ def main() -> None:
     write_card(arguments.out or arguments.folder, rows, arguments.samples, notes)
 
 
-def measure(
-    model: anyres.LocalChatModel, row: Row, count: int, readers: Mapping[str, Reader] | None = None
-) -> dict[str, object]:
+def measure(model: Model, row: Row, count: int, readers: Mapping[str, Reader] | None = None) -> dict[str, object]:
     """The row's figure, the blind ones, and those of other programs that read."""
     samples = list(islice(samples_of(row), count))
     score = METRICS[row.metric]
@@ -169,7 +168,7 @@ def stretched(frame: NDArray[np.uint8], scale: float) -> NDArray[np.uint8]:
     return np.asarray(picture.resize(size, Image.Resampling.BICUBIC))
 
 
-def answers(model: anyres.LocalChatModel, samples: Sequence[Sample]) -> list[str]:
+def answers(model: Model, samples: Sequence[Sample]) -> list[str]:
     """Greedy answers through the public API."""
     options = GenerationOptions(max_tokens=64, temperature=0.0)
     return [answer.text for answer in model.chat_batch([conversation(s) for s in samples], options=options)]
