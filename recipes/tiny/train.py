@@ -89,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--stage", choices=("vision", "all"), default="all")
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16, on CPUs with units for it")
+    parser.add_argument("--notes", type=int, default=0, help="batches of notes among about 90 others, 15 a unit")
     parser.add_argument("--head-steps", type=int, default=0, help="first ones, only of a new auxiliary head")
     parser.add_argument("--validate-minutes", type=float, default=4.0)
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from where --out holds no state")
@@ -119,7 +120,7 @@ class Trainer:
         if (self.out / "state.pt").exists():
             self.load()
         self.pool = BatchPool(
-            arguments.tokenizer, plans(), workers=arguments.workers, seed=int(time.time()), capacity=2500
+            arguments.tokenizer, plans(arguments.notes), workers=arguments.workers, seed=int(time.time()), capacity=2500
         )
         self.validation = validation_batches(self.tokenizer)
 
@@ -318,14 +319,17 @@ def kind_of(batch: Batch) -> str:
     return "clip" if batch.grid[0] > 1 else known.get(batch.task, "scene")
 
 
-def plans() -> list[Plan]:
-    """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches."""
+def plans(notes: int = 0) -> list[Plan]:
+    """Sizes of pictures, the likelier ones repeated; every batch holds about the same number of patches.
+
+    Those of notes are there `notes` times.
+    """
     shapes: list[tuple[tuple[str, ...], tuple[int, int], int]] = []
     shapes += [(LINES, (28, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 20, 24, 28) for _ in range(2)]
     shapes += [(LINES, (56, 28 * n), 1) for n in (4, 6, 8, 10, 12, 14, 16, 18)]
     shapes += [(LINES, (84, 28 * n), 1) for n in (4, 6, 8, 10, 12)]
-    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(5)]
-    shapes += [(NOTES, size, 1) for size in NOTE_SIZES for _ in range(2)]
+    shapes += [(SCENES, size, 1) for size in SCENE_SIZES for _ in range(7)]
+    shapes += [(NOTES, size, 1) for size in NOTE_SIZES for _ in range(notes)]
     shapes += [(CLIPS, size, 4) for size in CLIP_SIZES for _ in range(3)]
     return [_plan(*shape) for shape in shapes]
 
