@@ -86,6 +86,7 @@ class Benchmark:
     `read` takes a file or folder in the published layout, or VLMEvalKit's TSV, and raises DatasetError with the row's
     name for what is broken; `official_rows` is how many there are in the published split. `circular` tells that a group
     of rotations, samples of one cluster, counts as one; then `official_groups` is how many there are.
+    `drawn` ones make their samples and pictures themselves: they need no data, and `read` looks at no path.
     """
 
     name: str
@@ -101,3 +102,4 @@ class Benchmark:
     official_groups: int | None = None
     circular: bool = False
     aliases: tuple[str, ...] = ()
+    drawn: bool = False

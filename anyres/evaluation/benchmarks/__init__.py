@@ -8,6 +8,10 @@ from anyres.errors import OptionError
 from anyres.evaluation.benchmark import Benchmark
 from anyres.evaluation.benchmarks.ai2d import AI2D
 from anyres.evaluation.benchmarks.aitz import AITZ
+from anyres.evaluation.benchmarks.case_balance_sheet import CASE_BALANCE_SHEET
+from anyres.evaluation.benchmarks.case_invoice import CASE_INVOICE
+from anyres.evaluation.benchmarks.case_leaderboard import CASE_LEADERBOARD
+from anyres.evaluation.benchmarks.case_worksheet import CASE_WORKSHEET
 from anyres.evaluation.benchmarks.chartqa import CHARTQA
 from anyres.evaluation.benchmarks.docvqa import DOCVQA, INFOVQA
 from anyres.evaluation.benchmarks.function_calling import FUNCTION_CALLING
@@ -23,6 +27,7 @@ from anyres.evaluation.benchmarks.mmt_bench import MMT_BENCH
 from anyres.evaluation.benchmarks.mmvet import MMVET
 from anyres.evaluation.benchmarks.mtvqa import MTVQA
 from anyres.evaluation.benchmarks.ocrbench import OCRBENCH
+from anyres.evaluation.benchmarks.pubtabnet import PUBTABNET
 from anyres.evaluation.benchmarks.realworldqa import REALWORLDQA
 from anyres.evaluation.benchmarks.refcoco import REFCOCO
 from anyres.evaluation.benchmarks.screenspot import SCREENSPOT
@@ -34,6 +39,10 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
     {
         "AI2D": AI2D,
         "AITZ": AITZ,
+        "Case_BalanceSheet": CASE_BALANCE_SHEET,
+        "Case_Invoice": CASE_INVOICE,
+        "Case_Leaderboard": CASE_LEADERBOARD,
+        "Case_Worksheet": CASE_WORKSHEET,
         "CCBench": CCBENCH,
         "ChartQA": CHARTQA,
         "DocVQA": DOCVQA,
@@ -54,6 +63,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "MMVet": MMVET,
         "MTVQA": MTVQA,
         "OCRBench": OCRBENCH,
+        "PubTabNet": PUBTABNET,
         "RealWorldQA": REALWORLDQA,
         "RefCOCO": REFCOCO,
         "ScreenSpot": SCREENSPOT,

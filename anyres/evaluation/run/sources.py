@@ -30,7 +30,8 @@ class DataSource:
 
 
 def find_data(text: str, folder: Path | None = None) -> DataSource:
-    """Of `MME` (looked for in the data folder), `MME=path`, or a path that is called as its benchmark.
+    """Of `MME` (looked for in the data folder), `MME=path`, or a path that is called as its benchmark. Benchmarks that
+    draw their pictures need no data.
 
     OptionError for an unknown benchmark, DatasetError where its data is not found.
     """
@@ -65,6 +66,8 @@ def _called(path: Path) -> str:
 
 
 def _in_folder(benchmark: Benchmark, folder: Path) -> DataSource:
+    if benchmark.drawn:
+        return DataSource(benchmark.name, "")
     called = {name.casefold() for name in (benchmark.name, *benchmark.aliases)}
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     for path in found:
