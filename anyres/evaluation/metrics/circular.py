@@ -6,8 +6,7 @@ Source: MMBench, arXiv 2307.06281, section 4.1.
 from collections.abc import Mapping, Sequence
 
 from anyres.evaluation.benchmark import Graded
-from anyres.evaluation.metrics.groups import Group, groups_of, percent, share_of_full_groups
-from anyres.evaluation.sample import Sample
+from anyres.evaluation.metrics.groups import Group, groups_of, percent, percent_by, share_of_full_groups
 
 __all__ = ["ROTATION_STEP", "group_of", "summarise_circular"]
 
@@ -24,15 +23,11 @@ def group_of(index: str) -> str:
 
 
 def summarise_circular(graded: Sequence[Graded]) -> Mapping[str, float]:
-    """Percent of groups right overall, by l2 category and by category; beside them, percent of rows right."""
+    """Percent of groups right overall, by l2 category, category and split; beside them, percent of rows right."""
     groups = groups_of(graded, lambda sample: sample.cluster)
-    figures = {"overall": share_of_full_groups(groups)}
-    for kind in ("l2-category", "category"):
-        for name in sorted({_category(group, kind) for group in groups} - {""}):
-            figures[name] = share_of_full_groups([group for group in groups if _category(group, kind) == name])
-    return {**figures, "rows": percent(graded)}
+    by_kind = [percent_by(_named(groups, kind)) for kind in ("l2-category", "category", "split")]
+    return {"overall": share_of_full_groups(groups), **by_kind[0], **by_kind[1], **by_kind[2], "rows": percent(graded)}
 
 
-def _category(group: Group, kind: str) -> str:
-    sample: Sample = group.members[0].sample
-    return sample.categories.get(kind, "")
+def _named(groups: Sequence[Group], kind: str) -> list[tuple[str, float, int]]:
+    return [(group.members[0].sample.categories.get(kind, ""), float(group.full), group.times) for group in groups]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from anyres.evaluation.benchmark import Extraction, Graded
-from anyres.evaluation.metrics.groups import percent
+from anyres.evaluation.metrics.groups import percent, percent_by
 from anyres.evaluation.sample import Sample
 
 __all__ = ["by_category", "is_gold", "summarise_mean"]
@@ -26,5 +26,4 @@ def summarise_mean(graded: Sequence[Graded]) -> Mapping[str, float]:
 
 def by_category(graded: Sequence[Graded], kind: str) -> dict[str, float]:
     """The mean score of each category of a kind, in percent; samples without one are in none."""
-    names = sorted({one.sample.categories.get(kind, "") for one in graded} - {""})
-    return {name: percent([one for one in graded if one.sample.categories.get(kind) == name]) for name in names}
+    return percent_by((one.sample.categories.get(kind, ""), one.score, 1) for one in graded)

@@ -6,7 +6,8 @@ Source: arXiv 2306.13394, section 2.3; eval_tool/calculation.py of its project p
 from collections.abc import Mapping, Sequence
 
 from anyres.evaluation.benchmark import Graded
-from anyres.evaluation.metrics.groups import groups_of, percent, share_of_full_groups
+from anyres.evaluation.metrics.exact import by_category
+from anyres.evaluation.metrics.groups import groups_of, percent_by
 
 __all__ = ["COGNITION", "PERCEPTION", "summarise_mme"]
 
@@ -31,16 +32,11 @@ def summarise_mme(graded: Sequence[Graded]) -> Mapping[str, float]:
 
     A picture with one question only, as --limit leaves behind, counts in acc and not in acc+.
     """
-    scores = {name: _subtask(_of(graded, name)) for name in PERCEPTION + COGNITION if _of(graded, name)}
-    perception = sum(score for name, score in scores.items() if name in PERCEPTION)
-    cognition = sum(score for name, score in scores.items() if name in COGNITION)
+    pictures = groups_of(graded, lambda sample: (sample.categories["category"], sample.cluster))
+    pairs = [(one.members[0].sample, float(one.full), one.times) for one in pictures if len(one.members) >= QUESTIONS]
+    acc = by_category(graded, "category")
+    acc_plus = percent_by((sample.categories["category"], full, times) for sample, full, times in pairs)
+    scores = {name: acc[name] + acc_plus.get(name, 0.0) for name in PERCEPTION + COGNITION if name in acc}
+    perception = sum([score for name, score in scores.items() if name in PERCEPTION])
+    cognition = sum([score for name, score in scores.items() if name in COGNITION])
     return {"total": perception + cognition, "perception": perception, "cognition": cognition, **scores}
-
-
-def _of(graded: Sequence[Graded], subtask: str) -> list[Graded]:
-    return [one for one in graded if one.sample.categories.get("category") == subtask]
-
-
-def _subtask(graded: Sequence[Graded]) -> float:
-    pictures = groups_of(graded, lambda sample: sample.cluster)
-    return percent(graded) + share_of_full_groups([one for one in pictures if len(one.members) >= QUESTIONS])

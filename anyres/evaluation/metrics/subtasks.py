@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 
 from anyres.evaluation.benchmark import Graded
 from anyres.evaluation.metrics.exact import by_category
-from anyres.evaluation.metrics.groups import mean, percent
+from anyres.evaluation.metrics.groups import mean, percent, percent_by
 
 __all__ = ["summarise_mean_of", "summarise_mmt"]
 
 
 def summarise_mmt(graded: Sequence[Graded]) -> Mapping[str, float]:
     """MMT-Bench (arXiv 2404.16006): over all questions; each l2 category the unweighted mean of its subtasks."""
-    areas = sorted({one.sample.categories.get("l2-category", "") for one in graded} - {""})
-    members = {area: [one for one in graded if one.sample.categories.get("l2-category") == area] for area in areas}
-    means = {area: mean(list(by_category(ones, "category").values())) for area, ones in members.items()}
-    return {"overall": percent(graded), **means, **by_category(graded, "category")}
+    subtasks = by_category(graded, "category")
+    areas = {one.sample.categories.get("category", ""): one.sample.categories.get("l2-category", "") for one in graded}
+    means = percent_by((areas[name], score / 100, 1) for name, score in subtasks.items())
+    return {"overall": percent(graded), **means, **subtasks}
 
 
 def summarise_mean_of(graded: Sequence[Graded], kind: str) -> Mapping[str, float]:

@@ -132,6 +132,7 @@ def test_ocrbench_counts_points() -> None:
     for _ in range(2):
         figures = summarise_ocrbench([*ones, *zeros])
         assert (figures["overall"], figures["recognition"], figures["formula"]) == (300, 300, 0)
+        assert "scene" not in figures
         assert figures["answer length"] == 12
     assert summarise_ocrbench(ones[:10])["overall"] == 1000  # of a part, what the whole would have
     assert summarise_ocrbench([])["overall"] == 0
