@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,14 +37,16 @@ from anyres.cli.options import (
     sources,
 )
 from anyres.cli.preview import Mode, choose_mode, preview
-from anyres.cli.reading import PipeReader, Reader, TerminalReader, Typed
+from anyres.cli.reading import PipeReader, Reader, TerminalReader, Typed, held_keys
 from anyres.cli.slash import completions, find_command, is_command
 from anyres.cli.terminal import complain, console, note, status, write, write_line
 from anyres.errors import AnyresError, OptionError
+from anyres.grounding import Box, Point, parse_grounding
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from PIL.Image import Image
     from rich.status import Status
 
     from anyres.client import RemoteChatModel
@@ -138,6 +141,8 @@ class Chat:
         if answer is not None:
             if self.draws:
                 redraw(answer.text)
+            if self.reader.interactive:
+                self._show_places(answer.text)
             self._report(answer)
 
     def regenerate(self) -> None:
@@ -157,6 +162,8 @@ class Chat:
         part = self.conversation.last_picture
         if part is None:
             raise OptionError("/find", "no picture", "one that was attached with /image")
+        from anyres.processing.media import open_image
+
         with self._waiting(f"Looking for {what} ..."):
             boxes = self.model.find(part, what, options=self.options)
         for box in boxes:
@@ -164,10 +171,7 @@ class Chat:
         if not boxes:
             self.tell("nothing found")
         elif self.mode != "off":
-            from anyres.drawing import draw
-            from anyres.processing.media import open_image
-
-            self._write_picture(preview(draw(open_image(part.image).picture, boxes), self.mode))
+            self._draw_on(open_image(part.image).picture, boxes)
 
     def change_model(self, name: str) -> None:
         """Goes on with another one; the old one stays where it cannot be opened."""
@@ -228,6 +232,30 @@ class Chat:
         self.noted.update(answer.notes)
         if sys.stderr.isatty():
             console().print(summary(answer), style="dim", markup=False)
+
+    def _show_places(self, text: str) -> None:
+        """The places that an answer names, in pixels of the picture that was attached last, and drawn on it."""
+        part, found = self.conversation.last_picture, parse_grounding(text)
+        if part is None or not (found.boxes or found.points):
+            return
+        from anyres.processing.media import open_image
+
+        picture = open_image(part.image).picture
+        width, height = picture.size
+        places: list[Box | Point] = [
+            *(box.to_pixels(width=width, height=height) for box in found.boxes),
+            *(point.to_pixels(width=width, height=height) for point in found.points),
+        ]
+        for place in places:
+            numbers = place.edges if isinstance(place, Box) else (place.x, place.y)
+            self.tell(f"  {place.label or 'here'}: " + " ".join(f"{number:.0f}" for number in numbers))
+        if self.mode != "off":
+            self._draw_on(picture, places)
+
+    def _draw_on(self, picture: "Image", places: Sequence[Box | Point]) -> None:
+        from anyres.drawing import draw
+
+        self._write_picture(preview(draw(picture, places), self.mode))
 
     def _show(self, part: ImagePart) -> None:
         from anyres.processing.media import open_image
@@ -334,7 +362,8 @@ def _begin(talk: Chat, images: Sequence[str], clips: Sequence[str]) -> None:
     if talk.reader.interactive:
         talk.tell(f"{talk.model.name}; /help shows the commands, Ctrl-D ends")
     try:
-        talk.run()
+        with held_keys() if talk.reader.interactive else nullcontext():
+            talk.run()
     finally:
         talk.model.close()
 

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TextIO
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.document import Document
     from prompt_toolkit.history import History
 
-__all__ = ["PipeReader", "Reader", "TerminalReader", "Typed", "history_file"]
+__all__ = ["PipeReader", "Reader", "TerminalReader", "Typed", "held_keys", "history_file"]
 
 BLOCK = '"""'
 OFF = ("off", "0", "no", "false")
@@ -87,6 +87,31 @@ class TerminalReader:
         if text.startswith(BLOCK):  # as those write it who know it from elsewhere
             return _block(text.removeprefix(BLOCK))
         return Typed(text)
+
+
+@contextmanager
+def held_keys() -> Iterator[None]:
+    """Keys typed while an answer comes wait for the next prompt, unseen; Ctrl-C stops the answer as always.
+
+    A terminal that is left alone turns Enter into a line feed, which at the prompt means a new line, and writes the
+    keys into the answer.
+    """
+    try:
+        import termios
+    except ImportError:  # Windows
+        yield
+        return
+    file = sys.stdin.fileno()
+    before = termios.tcgetattr(file)
+    held = termios.tcgetattr(file)
+    held[0] &= ~termios.ICRNL
+    held[3] &= ~(termios.ICANON | termios.ECHO)
+    held[6][termios.VMIN], held[6][termios.VTIME] = 1, 0
+    termios.tcsetattr(file, termios.TCSANOW, held)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(file, termios.TCSANOW, before)
 
 
 def _block(text: str) -> Typed:

@@ -13,6 +13,7 @@ from anyres.cli.options import MediaKnobs
 from anyres.cli.reading import Typed
 from anyres.cli.slash import COMMANDS, changed, completions, find_command, is_command
 from anyres.client import Endpoint, RemoteChatModel
+from anyres.grounding import Box
 from tests.cli.conftest import Run
 from tests.client.fake_server import SSE, FakeServer, Reply, chunk, completion, error, listed, serving, streamed
 
@@ -289,6 +290,24 @@ def test_finding(server: FakeServer, capsys: pytest.CaptureFixture[str], photo: 
     assert out == "  the cat: 9 12 45 60\n"
     assert "nothing found" in err
     assert talk.conversation.turns == []
+
+
+def test_places_in_an_answer_are_told_in_pixels_and_drawn(
+    server: FakeServer, capsys: pytest.CaptureFixture[str], photo: Path
+) -> None:
+    """The photo has 90 by 60 pixels."""
+    box = Box(100, 200, 500, 999, "cat", "thousandths").text
+    server.replies = [streamed(f"A {box} looks at <|box_start|>(500,500)<|box_end|>."), streamed("No place.")]
+    talk_of(server, f"/image {photo}", "Where?", "And?", mode="kitty").run()
+    out, err = capsys.readouterr()
+    assert "  cat: 9 12 45 60\n  cat: 45 30\n" in err
+    assert out.count("\x1b_Ga=T") == 2  # the picture as it was attached, and with the marks
+
+
+def test_places_without_a_picture_stay_words(server: FakeServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.replies = [streamed("<|box_start|>(100,200),(500,999)<|box_end|>")]
+    talk_of(server, "Where?").run()
+    assert ":" not in capsys.readouterr().err
 
 
 def test_previews_are_our_own_escapes(server: FakeServer, capsys: pytest.CaptureFixture[str], photo: Path) -> None:

@@ -124,6 +124,28 @@ def test_a_conversation(start: Callable[..., Terminal], server: FakeServer, tmp_
     assert again.end() == 0
 
 
+def test_keys_typed_while_an_answer_comes_wait_for_the_prompt(
+    start: Callable[..., Terminal], server: FakeServer
+) -> None:
+    hold = threading.Event()
+    pieces = [chunk({"content": "Once upon"}), chunk({"content": " a time"}), b"data: [DONE]\n\n"]
+    server.replies = [Reply(pieces, content_type=SSE, hold=hold), streamed("Hi there.")]
+    terminal = start()
+    terminal.type("Tell me." + ENTER)
+    terminal.until_shown("Once upon a time")
+    terminal.type("/system Be brief." + ENTER + "And?" + ENTER)
+    time.sleep(0.3)
+    terminal.read()
+    assert "brief" not in terminal.text
+    hold.set()
+    terminal.until_shown("Hi there.")
+    assert [turn["content"] for turn in server.body["messages"]] == [
+        "Be brief.", "Tell me.", "Once upon a time", "And?",
+    ]  # fmt: skip
+    terminal.until_prompt()
+    assert terminal.end() == 0
+
+
 def test_ctrl_c_stops_the_answer_and_not_the_chat(start: Callable[..., Terminal], server: FakeServer) -> None:
     hold = threading.Event()
     pieces = [chunk({"content": "Once upon"}), chunk({"content": " a time"}), b"data: [DONE]\n\n"]
