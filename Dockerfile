@@ -22,7 +22,7 @@ RUN /opt/anyres/bin/pip install --no-cache-dir -c constraints.txt '.[server]'
 FROM python:3.11-slim
 
 COPY --from=build /opt/anyres /opt/anyres
-RUN useradd --system --uid 10001 --no-create-home --home-dir /cache --shell /usr/sbin/nologin anyres \
+RUN useradd --uid 10001 --no-create-home --home-dir /cache --shell /usr/sbin/nologin anyres \
     && mkdir /cache /models \
     && chown anyres /cache
 
