@@ -57,7 +57,7 @@ function showMark(root, chip) {
 function Body({ answer, running }) {
   if (running && !answer.text) return html`<p class="waiting"><i></i><i></i><i></i><span class="hidden">${t("answering")}</span></p>`;
   if (!answer.text) return answer.status === "done" && !answer.tools ? html`<p class="fine">${t("noWords")}</p>` : null;
-  if (answer.schema && !running) return html`<${JsonAnswer} text=${answer.text} schema=${answer.schema} />`;
+  if (answer.schema && answer.status === "done") return html`<${JsonAnswer} text=${answer.text} schema=${answer.schema} />`;
   if (answer.schema) return html`<pre class="plain">${visible(answer.text)}</pre>`;
   return html`<${Markdown} text=${answer.text} running=${running} />`;
 }
