@@ -14,6 +14,7 @@ COMMANDS: Mapping[str, str] = {
     "curve": "draws the loss and what a run answers on held-out content, as a PNG",
     "real": "asks a checkpoint about real scans, photographs and clips, and writes the page of its answers",
     "examination": "measures a checkpoint on held-out content and writes its card",
+    "questions": "writes the questions of a card as files, for anyres eval with any model",
 }
 """Modules beside this one with `main(arguments)`, and what they do."""
 

@@ -14,6 +14,7 @@ from anyres.evaluation.benchmarks.case_leaderboard import CASE_LEADERBOARD
 from anyres.evaluation.benchmarks.case_worksheet import CASE_WORKSHEET
 from anyres.evaluation.benchmarks.chartqa import CHARTQA
 from anyres.evaluation.benchmarks.docvqa import DOCVQA, INFOVQA
+from anyres.evaluation.benchmarks.egoschema import EGOSCHEMA
 from anyres.evaluation.benchmarks.function_calling import FUNCTION_CALLING
 from anyres.evaluation.benchmarks.hallusionbench import HALLUSIONBENCH
 from anyres.evaluation.benchmarks.mathvision import MATHVISION
@@ -26,12 +27,16 @@ from anyres.evaluation.benchmarks.mmstar import MMSTAR
 from anyres.evaluation.benchmarks.mmt_bench import MMT_BENCH
 from anyres.evaluation.benchmarks.mmvet import MMVET
 from anyres.evaluation.benchmarks.mtvqa import MTVQA
+from anyres.evaluation.benchmarks.mvbench import MVBENCH
 from anyres.evaluation.benchmarks.ocrbench import OCRBENCH
+from anyres.evaluation.benchmarks.perceptiontest import PERCEPTION_TEST
 from anyres.evaluation.benchmarks.pubtabnet import PUBTABNET
 from anyres.evaluation.benchmarks.realworldqa import REALWORLDQA
 from anyres.evaluation.benchmarks.refcoco import REFCOCO
 from anyres.evaluation.benchmarks.screenspot import SCREENSPOT
 from anyres.evaluation.benchmarks.textvqa import TEXTVQA
+from anyres.evaluation.benchmarks.tiny_card import TINY_CARD
+from anyres.evaluation.benchmarks.videomme import VIDEO_MME, VIDEO_MME_SUBTITLES
 
 __all__ = ["BENCHMARKS", "benchmark_of"]
 
@@ -46,6 +51,7 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "CCBench": CCBENCH,
         "ChartQA": CHARTQA,
         "DocVQA": DOCVQA,
+        "EgoSchema": EGOSCHEMA,
         "FunctionCalling": FUNCTION_CALLING,
         "HallusionBench": HALLUSIONBENCH,
         "InfoVQA": INFOVQA,
@@ -62,12 +68,17 @@ BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
         "MMT-Bench": MMT_BENCH,
         "MMVet": MMVET,
         "MTVQA": MTVQA,
+        "MVBench": MVBENCH,
         "OCRBench": OCRBENCH,
+        "PerceptionTest": PERCEPTION_TEST,
         "PubTabNet": PUBTABNET,
         "RealWorldQA": REALWORLDQA,
         "RefCOCO": REFCOCO,
         "ScreenSpot": SCREENSPOT,
         "TextVQA": TEXTVQA,
+        "TinyCard": TINY_CARD,
+        "Video-MME": VIDEO_MME,
+        "Video-MME_subs": VIDEO_MME_SUBTITLES,
     }
 )
 
