@@ -164,6 +164,11 @@ class LocalChatModel:
         return self._loop.stats
 
     @property
+    def alive(self) -> bool:
+        """Whether requests are answered: False after `close()`, or should the engine's thread have died."""
+        return self._loop.alive
+
+    @property
     def kv_cap_bytes(self) -> int:
         """Memory that keys and values of all requests may take."""
         engine, draft = self._loop.engine, self.draft

@@ -40,6 +40,12 @@ class EngineLoop:
         """As of the last step, nearly: the thread may be at work."""
         return self._engine.stats
 
+    @property
+    def alive(self) -> bool:
+        """False once it is closed, or its thread has died under its requests."""
+        thread = self._state.thread
+        return not self._state.closed and (thread is None or thread.is_alive())
+
     def refuse_if_full(self) -> None:
         """Raises BusyError where another request would have to be refused: asked before pictures are opened."""
         most = self._engine.options.limits.running + self._engine.options.waiting

@@ -1,5 +1,7 @@
 """What a server is and how it does: models, health, readiness, version."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
@@ -11,7 +13,10 @@ __all__ = ["state_routes"]
 
 
 def state_routes(service: Service) -> APIRouter:
-    router = APIRouter(responses={404: {"model": ErrorReply}, 503: {"model": ErrorReply}}, tags=["state"])
+    refusals: dict[int | str, dict[str, Any]] = {
+        status: {"model": ErrorReply} for status in (401, 403, 404, 405, 414, 431, 500, 503)
+    }
+    router = APIRouter(responses=refusals, tags=["state"])
 
     @router.get("/v1/models", response_model=ModelList)
     async def models() -> ModelList:
@@ -25,6 +30,8 @@ def state_routes(service: Service) -> APIRouter:
     @router.get("/health", response_model=Health)
     async def health() -> Health:
         """The process answers and its engine has not given up."""
+        if service.loaded is not None and not service.loaded.alive:
+            raise ApiError(503, "engine: gave up; allowed: a restart of the server", code="engine_dead")
         return Health()
 
     @router.get("/ready", response_model=Health)

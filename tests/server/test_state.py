@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from anyres.engine.engine import LocalChatModel
+from anyres.engine.engine import LocalChatModel, load
 from anyres.server.logs import JsonLines
 from tests.server.serving import Running, begun, eventually, image_part, picture, serving
 from tests.server.test_leaving import LONG, at_work
@@ -114,6 +115,21 @@ def test_refusals_and_leaving_are_counted(server: Running) -> None:
     assert said["aborted_total:ApiError"] == 1
     assert said["aborted_total:disconnect"] == 1
     assert not [name for name in said if name.startswith("request_success_total")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_health_tells_of_an_engine_that_gave_up(tmp_path: Path) -> None:
+    own = load("tiny", dtype="float32")
+    with serving(own, tmp_path) as running:
+        assert running.anyone.get("/health").status_code == 200
+        engine = own._loop.engine
+        whole, engine.step = engine.step, lambda: sys.exit(1)  # type: ignore[method-assign]  # no Exception
+        connection = begun(running.port, LONG)
+        eventually(lambda: running.anyone.get("/health").status_code == 503)
+        assert running.anyone.get("/health").json()["error"]["code"] == "engine_dead"
+        connection.close()
+        engine.step = whole  # type: ignore[method-assign]
+    own.close()
 
 
 @pytest.fixture
