@@ -36,17 +36,18 @@ from anyres.server.wording import (
 )
 from anyres.tools import read_calls
 
-__all__ = ["REFUSALS", "chat_routes", "ignored_fields"]
+__all__ = ["REFUSALS", "STREAMED", "chat_routes", "ignored_fields"]
 
 REFUSALS: dict[int | str, dict[str, object]] = {
     status: {"model": ErrorReply} for status in (400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 500, 503, 504)
 }
+STREAMED: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
 
 
 def chat_routes(service: Service) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, responses=REFUSALS, tags=["chat"])
 
-    @router.post("/v1/chat/completions", response_model=ChatReply)
+    @router.post("/v1/chat/completions", response_model=ChatReply, responses=STREAMED)
     async def chat(body: ChatRequest, request: Request) -> Response:
         """The next turn of a conversation; with `stream`, as server-sent events."""
         name = service.name_of(body.model)

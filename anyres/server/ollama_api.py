@@ -40,20 +40,21 @@ __all__ = ["ollama_routes"]
 
 NANO = 1_000_000_000
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": OllamaError} for status in (400, 401, 403, 404, 413, 415, 429, 500, 503, 504)
+    status: {"model": OllamaError} for status in (400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 500, 503, 504)
 }
 LINES = "application/x-ndjson"
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {LINES: {"schema": {"type": "string"}}}}}
 
 
 def ollama_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/api", route_class=StrictRoute, responses=REFUSALS, tags=["ollama"])
 
-    @router.post("/chat", response_model=OllamaReply)
+    @router.post("/chat", response_model=OllamaReply, responses=STREAMED)
     async def chat(body: OllamaChat, request: Request) -> Response:
         """The next turn; a line of JSON for each piece unless `stream` is false."""
         return await _answer(service, body, _chat_request(body), request.state.owner, key="message")
 
-    @router.post("/generate", response_model=OllamaReply)
+    @router.post("/generate", response_model=OllamaReply, responses=STREAMED)
     async def generate(body: OllamaGenerate, request: Request) -> Response:
         """One question without a history."""
         return await _answer(service, body, _generate_request(body), request.state.owner, key="response")

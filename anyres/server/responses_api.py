@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from anyres.server.answering import answers, run
 from anyres.server.body import StrictRoute, validation_error
-from anyres.server.chat_api import REFUSALS, ignored_fields
+from anyres.server.chat_api import REFUSALS, STREAMED, ignored_fields
 from anyres.server.errors import ApiError
 from anyres.server.request import question_of
 from anyres.server.responses_schema import CallItem, CallOutputItem, MessageItem, NamedTool, ResponsesRequest
@@ -27,7 +27,7 @@ _SAME = ("temperature", "top_p", "seed", "parallel_tool_calls", "return_boxes", 
 def responses_routes(service: Service) -> APIRouter:
     router = APIRouter(route_class=StrictRoute, responses=REFUSALS, tags=["responses"])
 
-    @router.post("/v1/responses", response_model=ResponseReply)
+    @router.post("/v1/responses", response_model=ResponseReply, responses=STREAMED)
     async def responses(body: ResponsesRequest, request: Request) -> Response:
         """The next turn of a conversation that is given whole; with `stream`, as typed events."""
         chat = chat_request_of(body)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from anyres.chat import Answer, Piece, TokenLogprob, Usage
 from anyres.server.answering import Event, Ping, Prompt, Question, answers, run
 from anyres.server.body import StrictRoute
-from anyres.server.chat_api import REFUSALS, ignored_fields
+from anyres.server.chat_api import REFUSALS, STREAMED, ignored_fields
 from anyres.server.conversation import Conversation
 from anyres.server.embedding import embedded
 from anyres.server.errors import ApiError, api_error
@@ -40,7 +40,7 @@ __all__ = ["text_routes"]
 def text_routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1", route_class=StrictRoute, responses=REFUSALS, tags=["text"])
 
-    @router.post("/completions", response_model=CompletionReply)
+    @router.post("/completions", response_model=CompletionReply, responses=STREAMED)
     async def completions(body: CompletionRequest, request: Request) -> Response:
         """A text goes on, without the chat template. One prompt a request."""
         name = service.name_of(body.model)
