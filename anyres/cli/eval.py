@@ -2,6 +2,9 @@
 
 import typer
 
+from anyres.cli.eval_compare import compare
+from anyres.cli.eval_report import report
+from anyres.cli.eval_rescore import rescore
 from anyres.cli.eval_run import RunCommand, run
 
 __all__ = ["evaluation"]
@@ -12,3 +15,5 @@ evaluation = typer.Typer(
     no_args_is_help=True,
 )
 evaluation.command("run", cls=RunCommand)(run)
+for command in (report, rescore, compare):
+    evaluation.command()(command)

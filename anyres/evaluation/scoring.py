@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from anyres.evaluation.benchmark import Extraction, Graded, Scoring
 from anyres.evaluation.record import Record
-from anyres.evaluation.sample import Sample
+from anyres.evaluation.sample import Reply, Sample
 
 __all__ = ["Counts", "count", "graded"]
 
@@ -35,20 +35,17 @@ def graded(scoring: Scoring, samples: Iterable[Sample], records: Mapping[str, Re
     """What `scoring` makes of every sample that has a record, by id, in the order of the samples.
 
     A failed record is no answer, with a score of 0 and a rule that begins with "failed". A scoring by a judge leaves
-    out what no judge has judged; all others read the raw answer.
+    out what it should judge and has not; what it need not be asked about, and all others, read the raw answer.
     """
-    return [
-        _graded(scoring, sample, record)
-        for sample in samples
-        if (record := records.get(sample.id)) is not None and _is_ready(scoring, record)
-    ]
+    found = (_graded(scoring, sample, record) for sample in samples if (record := records.get(sample.id)) is not None)
+    return [one for one in found if one is not None]
 
 
 def count(
-    samples: Sequence[Sample], records: Mapping[str, Record], scored: Sequence[Graded], *, judged: bool = False
+    samples: Sequence[Sample], records: Mapping[str, Record], scored: Sequence[Graded], *, judge: Scoring | None = None
 ) -> Counts:
-    """`scored` is what `graded` gave for them by rules, `judged` whether a judge is to speak as well."""
-    ids = {sample.id for sample in samples}
+    """`scored` is what `graded` gave for them by rules, `judge` the scoring by a judge if there is one."""
+    ids = {sample.id: sample for sample in samples}
     asked = [record for record in records.values() if record.id in ids]
     answered = [record for record in asked if record.outcome == "answered"]
     unread = sum(one.extraction.value is None for one in scored)
@@ -58,19 +55,23 @@ def count(
         failed=len(asked) - len(answered),
         unread=unread - sum(one.extraction.rule.startswith(FAILED) for one in scored),
         cut=sum(record.finish_reason in ("length", "repetition") for record in answered),
-        unjudged=sum(record.judged is None for record in answered) if judged else 0,
+        unjudged=sum(_reply(judge, ids[one.id], one) is None for one in answered) if judge else 0,
         no_gold=sum(not sample.golds for sample in samples),
         strays=len(records) - len(asked),
     )
 
 
-def _is_ready(scoring: Scoring, record: Record) -> bool:
-    return scoring.ask_judge is None or record.judged is not None or record.outcome == "failed"
+def _reply(scoring: Scoring, sample: Sample, record: Record) -> Reply | None:
+    """What is read: the raw answer, or the judge's words about it; None where a judge has yet to speak."""
+    by_rules = scoring.ask_judge is None or not scoring.ask_judge(sample, record.raw)
+    return record.reply if by_rules else record.judgement
 
 
-def _graded(scoring: Scoring, sample: Sample, record: Record) -> Graded:
-    reply = record.reply if scoring.ask_judge is None else record.judgement
-    if record.outcome == "failed" or reply is None:
+def _graded(scoring: Scoring, sample: Sample, record: Record) -> Graded | None:
+    if record.outcome == "failed":
         return Graded(sample, Extraction(None, f"{FAILED}: {record.error}"), 0.0)
+    reply = _reply(scoring, sample, record)
+    if reply is None:
+        return None
     extraction = scoring.extract(reply, sample)
     return Graded(sample, extraction, 0.0 if extraction.value is None else scoring.grade(extraction, sample))

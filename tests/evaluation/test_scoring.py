@@ -66,4 +66,14 @@ def test_counts() -> None:
     }
     found = count(SAMPLES, records, graded(RULES, SAMPLES, records))
     assert found == Counts(samples=4, asked=3, failed=1, unread=1, cut=1, no_gold=1, strays=1)
-    assert count(SAMPLES, records, [], judged=True).unjudged == 2
+    assert count(SAMPLES, records, [], judge=JUDGE).unjudged == 2
+
+
+def test_a_judge_who_need_not_be_asked_is_not_waited_for() -> None:
+    """MMBench's judge is asked only about what rules leave open."""
+    mixed = Scoring(
+        "judge", 1, extract, grade, mean, ask_judge=lambda sample, raw: () if raw == "yes" else ask(sample, raw)
+    )
+    records = {"a": record("a", raw="yes"), "b": record("b", raw="perhaps"), "c": record("c", raw="hm", judged="yes")}
+    assert [(one.sample.id, one.score) for one in graded(mixed, SAMPLES, records)] == [("a", 1.0), ("c", 1.0)]
+    assert count(SAMPLES, records, [], judge=mixed).unjudged == 1

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import NamedTuple
 
 from anyres.errors import DatasetError
 from anyres.evaluation.benchmark import Benchmark, Graded, Scoring, Target
+from anyres.evaluation.metrics.circular import summarise_circular
 from anyres.evaluation.record import Record
+from anyres.evaluation.run.variant import MARK
 from anyres.evaluation.sample import Sample
 from anyres.evaluation.scoring import Counts, count, graded
 from anyres.evaluation.statistics import (
@@ -26,6 +28,7 @@ from anyres.evaluation.statistics import (
 
 __all__ = ["Answers", "Duel", "Entry", "Result", "ScoredBy", "make_result", "target_of"]
 
+CIRCULAR = "circular"
 INSTRUCT = re.compile(r"-(instruct|chat|it|awq|gptq.*|int4|int8)\b.*$")
 
 
@@ -159,19 +162,27 @@ def target_of(target: Target, model: str) -> bool:
 
 def _entry(benchmark: Benchmark, answers: Answers, draws: int) -> Entry:
     by = {}
+    answers = _grouped(answers) if answers.variant == CIRCULAR else answers
     for scoring in benchmark.scorings:
+        scoring = replace(scoring, summarise=summarise_circular, unit="%") if answers.variant == CIRCULAR else scoring
         scored = tuple(graded(scoring, answers.samples, answers.records))
         drawn = bootstrap(scoring, scored, draws=draws)
         by[scoring.name] = ScoredBy(scoring, scored, intervals(scoring, scored, drawn=drawn), drawn)
     done = [one for one in answers.records.values() if one.outcome == "answered"]
-    judged = any(scoring.ask_judge is not None for scoring in benchmark.scorings)
+    judge = next((scoring for scoring in benchmark.scorings if scoring.ask_judge is not None), None)
     return Entry(
         answers=answers,
-        counts=count(answers.samples, answers.records, by[benchmark.scorings[0].name].graded, judged=judged),
+        counts=count(answers.samples, answers.records, by[benchmark.scorings[0].name].graded, judge=judge),
         by=by,
         visual_tokens=sum(one.visual_tokens for one in done) / max(1, len(done)),
         latency_s=sum(one.latency_s for one in done) / max(1, len(done)),
     )
+
+
+def _grouped(answers: Answers) -> Answers:
+    """The rotations of a question belong together, and not to another question about the same picture."""
+    samples = [replace(one, cluster=one.id.rsplit(MARK, 1)[0]) for one in answers.samples]
+    return answers._replace(samples=samples)
 
 
 def _duels(scoring: Scoring, entries: Sequence[Entry], draws: int) -> list[Duel]:

@@ -8,6 +8,7 @@ from anyres.disk_cache import cache_folder
 from anyres.errors import DatasetError, OptionError
 from anyres.evaluation.benchmark import Benchmark
 from anyres.evaluation.benchmarks import benchmark_of
+from anyres.evaluation.data.own import ENDINGS, own_benchmark
 
 __all__ = ["DataSource", "data_folder", "find_data"]
 
@@ -25,19 +26,22 @@ class DataSource:
         return asdict(self)
 
     def open(self) -> Benchmark:
-        """OptionError for a name that there is not."""
-        return benchmark_of(self.benchmark)
+        """OptionError for a name that there is not; DatasetError for YAML that is none."""
+        path = Path(self.path)
+        return own_benchmark(path) if path.suffix in ENDINGS else benchmark_of(self.benchmark)
 
 
 def find_data(text: str, folder: Path | None = None) -> DataSource:
-    """Of `MME` (looked for in the data folder), `MME=path`, or a path that is called as its benchmark. Benchmarks that
-    draw their pictures need no data.
+    """Of `MME` (looked for in the data folder), `MME=path`, own data's YAML, or a path that is called as its benchmark.
+    Benchmarks that draw their pictures need no data.
 
     OptionError for an unknown benchmark, DatasetError where its data is not found.
     """
     name, equals, given = text.partition("=")
     if equals and given:
         return _at(benchmark_of(name), Path(given))
+    if Path(text).suffix in ENDINGS:
+        return DataSource(own_benchmark(Path(text)).name, str(Path(text).resolve()))
     if Path(text).exists():
         return _at(benchmark_of(_called(Path(text))), Path(text))
     return _in_folder(benchmark_of(text), folder or data_folder())
