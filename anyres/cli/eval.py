@@ -3,6 +3,8 @@
 import typer
 
 from anyres.cli.eval_compare import compare
+from anyres.cli.eval_preflight import preflight
+from anyres.cli.eval_prepare import prepare
 from anyres.cli.eval_report import report
 from anyres.cli.eval_rescore import rescore
 from anyres.cli.eval_run import RunCommand, run
@@ -15,5 +17,5 @@ evaluation = typer.Typer(
     no_args_is_help=True,
 )
 evaluation.command("run", cls=RunCommand)(run)
-for command in (report, rescore, compare):
+for command in (prepare, preflight, report, rescore, compare):
     evaluation.command()(command)

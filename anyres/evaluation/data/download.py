@@ -11,7 +11,7 @@ import httpx
 
 from anyres.errors import DatasetError, DownloadError
 
-__all__ = ["checksum", "download", "is_address"]
+__all__ = ["check", "checksum", "download", "is_address"]
 
 TIMEOUT_S = 60.0  # of silence
 KINDS = {32: "md5", 64: "sha256"}
@@ -39,9 +39,9 @@ def download(url: str, folder: Path, *, digest: str = "", progress: Progress = l
         folder.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.part")
         _fetch(url, partial, progress)
-        _check(partial, digest)
+        check(partial, digest)
         partial.replace(path)
-    _check(path, digest)
+    check(path, digest)
     return path
 
 
@@ -58,7 +58,8 @@ def _name(url: str) -> str:
     return name
 
 
-def _check(path: Path, digest: str) -> None:
+def check(path: Path, digest: str) -> None:
+    """DatasetError where the file has another checksum, MD5 or SHA-256; "" is not checked."""
     if not digest:
         return
     kind = KINDS.get(len(digest))
