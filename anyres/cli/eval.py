@@ -3,6 +3,7 @@
 import typer
 
 from anyres.cli.eval_compare import compare
+from anyres.cli.eval_exchange import export, import_results
 from anyres.cli.eval_preflight import preflight
 from anyres.cli.eval_prepare import prepare
 from anyres.cli.eval_report import report
@@ -17,5 +18,6 @@ evaluation = typer.Typer(
     no_args_is_help=True,
 )
 evaluation.command("run", cls=RunCommand)(run)
-for command in (prepare, preflight, report, rescore, compare):
+for command in (prepare, preflight, report, rescore, compare, export):
     evaluation.command()(command)
+evaluation.command("import")(import_results)
