@@ -29,7 +29,7 @@ from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
 from anyres.engine.core import Engine
 from anyres.engine.device import choose_device
 from anyres.engine.embedding import Pooling, embed_prompt
-from anyres.engine.encoded import check_encoded, encode_picture
+from anyres.engine.given import check_prompt, encode_picture
 from anyres.engine.listen import answers_of, listen_async, pieces_of
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
@@ -426,9 +426,7 @@ class LocalChatModel:
 
     def _prepared(self, messages: Run[Message] | ModelInput) -> ModelInput:
         prompt = messages if isinstance(messages, ModelInput) else self.processor.prepare(messages)
-        for visual in prompt.visuals:
-            if visual.visual_MD is not None:  # the encoder's name takes a look at all of its weights
-                check_encoded(visual, self.encoder_id)
+        check_prompt(prompt, self.config, lambda: self.encoder_id)  # named by a look at all of its weights
         return prompt
 
     def _ticket(self, messages: Run[Message] | ModelInput, options: GenerationOptions, turn: Turn) -> Ticket:
