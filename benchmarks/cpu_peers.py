@@ -94,9 +94,14 @@ def make(folder: Path, blocks: int | None) -> None:
     """Checkpoints and pictures, where they are missing."""
     folder.mkdir(parents=True, exist_ok=True)
     run(sys.executable, "-m", "benchmarks.cpu_side", "make", folder, *([] if blocks is None else [blocks]))
-    for tokens, size in PICTURES.items():
-        noise = np.random.default_rng(tokens).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(picture(folder, tokens))
+    for tokens in PICTURES:
+        make_picture(folder, tokens)
+
+
+def make_picture(folder: Path, tokens: int) -> None:
+    size = PICTURES[tokens]
+    noise = np.random.default_rng(tokens).integers(0, 256, (size[1] // 8, size[0] // 8, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(picture(folder, tokens))
 
 
 def picture(folder: Path, tokens: int) -> Path:

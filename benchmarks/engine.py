@@ -1,7 +1,9 @@
 """The engine on the embedded checkpoint: requests at once, the loop's own cost, memory over 2,000 requests.
 
 Answers a second for 1, 4, 16 and 32 requests with different pictures, together and one by one, and by transformers'
-batched `generate` on the same weights and the same prompts, alternating in one run. `python benchmarks/engine.py`
+batched `generate` on the same weights and the same prompts, alternating in one run. `python -m benchmarks.engine`
+
+With `--model FOLDER` another checkpoint, as the 2B shape in int4 of benchmarks/cpu_peers.py, without transformers.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -32,8 +35,9 @@ def conversation(number: int, *, words: str = "Read the text.") -> list[Message]
     return [Message("user", (ImagePart(pixels), TextPart(words)))]
 
 
-def new_model(**options: object) -> LocalChatModel:
-    model = load(device="cpu", dtype="float32", cache=False, engine=EngineOptions(**options))
+def new_model(folder: Path | None = None, **options: object) -> LocalChatModel:
+    dtype = "float32" if folder is None else None
+    model = load(folder, device="cpu", dtype=dtype, cache=False, engine=EngineOptions(**options))
     endless = model.defaults.__class__(frozenset(), model.defaults.options, model.defaults.do_sample)
     return LocalChatModel(model.model, model.processor, defaults=endless, engine=EngineOptions(**options))
 
@@ -44,18 +48,19 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def throughput(counts: list[int], rounds: int) -> None:
+def throughput(counts: list[int], rounds: int, folder: Path | None) -> None:
     """Every answer has 32 tokens; medians of the rounds."""
-    model = new_model(prefix_bytes=0)
-    original = original_of(model.model)
+    model = new_model(folder, prefix_bytes=0)
     numbers = iter(range(10**9))
     ways: dict[str, Callable[[list[list[Message]]], object]] = {
         "together": lambda asked: model.chat_batch(asked, options=OPTIONS),
         "one by one": lambda asked: [model.chat(one, options=OPTIONS) for one in asked],
-        "transformers": lambda asked: by_transformers(model, original, asked),
     }
-    print("| requests | together | one by one | transformers | together/one by one | together/transformers |")
-    print("|---|---|---|---|---|---|")
+    if folder is None:
+        original = original_of(model.model)
+        ways["transformers"] = lambda asked: by_transformers(model, original, asked)
+    print(f"| requests | {' | '.join(ways)} | {' | '.join(f'together/{way}' for way in list(ways)[1:])} |")
+    print("|---" * (2 * len(ways)) + "|")
     for count in counts:
         took: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
@@ -65,8 +70,8 @@ def throughput(counts: list[int], rounds: int) -> None:
                 model.vision_cache.clear()
         rate = {way: count * ANSWER_TOKENS / statistics.median(times) for way, times in took.items()}
         cells = " | ".join(f"{rate[way]:,.0f} tokens/s" for way in took)
-        ratios = [rate["together"] / rate[way] for way in ("one by one", "transformers")]
-        print(f"| {count} | {cells} | {ratios[0]:.1f} | {ratios[1]:.1f} |", flush=True)
+        ratios = " | ".join(f"{rate['together'] / rate[way]:.1f}" for way in list(ways)[1:])
+        print(f"| {count} | {cells} | {ratios} |", flush=True)
 
 
 def by_transformers(model: LocalChatModel, original: torch.nn.Module, asked: list[list[Message]]) -> None:
@@ -139,12 +144,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 4, 16, 32])
+    parser.add_argument("--model", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.only in (None, "throughput"):
-        throughput([1, 4, 16, 32], arguments.rounds)
+        throughput(arguments.counts, arguments.rounds, arguments.model)
     if arguments.only in (None, "overhead"):
-        overhead([1, 4, 16, 32])
+        overhead(arguments.counts)
     if arguments.only in (None, "memory"):
         memory(arguments.requests)
 
