@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anyres.cli.options import Device, Dtype, Memory, Model, Quiet
+from anyres.cli.options import Device, Draft, Dtype, Memory, Model, Quiet
 from anyres.cli.terminal import note
 from anyres.errors import MissingDependencyError, OptionError
 
@@ -34,6 +34,7 @@ def serve(
     device: Device = "auto",
     dtype: Dtype = None,
     memory: Memory = None,
+    draft: Draft = None,
     page: Annotated[bool, typer.Option(help="The web page at /.")] = True,
     api_key: Annotated[
         list[str] | None,
@@ -166,17 +167,27 @@ def serve(
         image_fetch_s=image_fetch_seconds,
         video_fetch_s=video_fetch_seconds,
     )
-    _run(settings, limits, upload_dir, _Loader(model, device, dtype, memory, max_running), quiet=quiet)
+    _run(settings, limits, upload_dir, _Loader(model, device, dtype, memory, draft, max_running), quiet=quiet)
 
 
 class _Loader:
     """Opens the model when it is called; what cannot be there is said before a port is opened."""
 
-    def __init__(self, name: str | None, device: str, dtype: str | None, memory: str | None, running: int) -> None:
+    def __init__(
+        self,
+        name: str | None,
+        device: str,
+        dtype: str | None,
+        memory: str | None,
+        draft: str | None,
+        running: int,
+    ) -> None:
         from anyres.model.hub import resolve
 
-        resolve(name)
-        self._name, self._device, self._dtype, self._memory, self._running = name, device, dtype, memory, running
+        for one in (name, *([] if draft is None else [draft])):
+            resolve(one)
+        self._name, self._device, self._dtype, self._memory = name, device, dtype, memory
+        self._draft, self._running = draft, running
 
     def __call__(self) -> "LocalChatModel":
         from anyres.engine.engine import load
@@ -184,7 +195,14 @@ class _Loader:
         from anyres.engine.scheduler import Limits
 
         engine = EngineOptions(limits=Limits(running=max(self._running, Limits().running)))
-        return load(self._name, device=self._device, dtype=self._dtype, memory=self._memory, engine=engine)
+        return load(
+            self._name,
+            device=self._device,
+            dtype=self._dtype,
+            memory=self._memory,
+            draft=self._draft,
+            engine=engine,
+        )
 
 
 def _run(

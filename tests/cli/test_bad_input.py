@@ -165,3 +165,9 @@ def test_unknown_models(run: Run, photo: Path) -> None:
         refused(run, "ask", "Hello", "-m", name, words=words)
         refused(run, "inspect", photo, "-m", name, words=words)
         refused(run, "verify", name, words=words)
+
+
+@pytest.mark.parametrize("command", [("ask", "What?"), ("chat",), ("serve",)])
+def test_a_draft_that_is_not_there(command: tuple[str, ...], run: Run, checkpoint: Path, tmp_path: Path) -> None:
+    """Said before anything is opened or served."""
+    refused(run, *command, "-m", checkpoint, "--draft", tmp_path / "none", words="none")
