@@ -60,12 +60,13 @@ class LocalModel:
         )
 
     def ask(self, query: Query) -> Told:
+        """Raises ModelNotFoundError, CheckpointError and OptionError where it cannot be opened."""
         from torch import OutOfMemoryError
 
+        model = self._opened()
         started = time.perf_counter()
         grids: tuple[tuple[int, int, int], ...] = ()
         try:
-            model = self._opened()
             prompt = model.processor.prepare(query.messages)
             grids = tuple(visual.grid_thw for visual in prompt.visuals)
             answer = model.chat(prompt, options=query.options)

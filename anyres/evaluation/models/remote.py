@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from anyres.chat import ImagePart, Message, TextPart
+from anyres.chat import Answer, ImagePart, Message, TextPart
 from anyres.client import Endpoint, RemoteChatModel, endpoint_from
 from anyres.client.wire import Patience
-from anyres.errors import AnyresError, OptionError
+from anyres.errors import AnyresError, EndpointError, OptionError
 from anyres.evaluation.models.query import Query, Told
 from anyres.evaluation.models.spec import ModelSpec
 from anyres.evaluation.sample import Coordinates
@@ -18,6 +18,7 @@ from anyres.evaluation.sample import Coordinates
 __all__ = ["RemoteModel", "RetryBudget", "spelled"]
 
 AT_ONCE = 8
+PAUSE_S = 1.0  # after silence
 
 
 class RetryBudget:
@@ -79,11 +80,23 @@ class RemoteModel:
         started = time.perf_counter()
         model = self._patient if self._budget.left else self._curt
         try:
-            answer = model.chat(query.messages, options=query.options)
+            answer = self._asked(model, query)
         except AnyresError as error:
             words = f"{type(error).__name__}: {error}"
             return Told(None, words, (), time.perf_counter() - started, self._here.repeats + 1)
         return Told(answer, "", (), time.perf_counter() - started, self._here.repeats + 1)
+
+    def _asked(self, model: RemoteChatModel, query: Query) -> Answer:
+        """The client does not repeat what may still be worked on, as after silence; here nobody but us waits for it."""
+        while True:
+            try:
+                return model.chat(query.messages, options=query.options)
+            except EndpointError as error:
+                spent = self._here.repeats + 1 >= self._spec.tries or not self._budget.left
+                if error.status is not None or spent:
+                    raise
+            self._pause(PAUSE_S)
+            model = self._curt
 
     def close(self) -> None:
         self._patient.close()

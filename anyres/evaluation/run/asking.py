@@ -103,6 +103,7 @@ class Asker:
 
     def run(self, samples: Sequence[Sample]) -> list[Sample]:
         """Those that are with others."""
+        self._identity = self._model.identity  # of what is not there: the task's failure, and no sample's
         self._left.extend(samples)
         self._claims = Claims(self._work.task.claims_path)
         pool = ThreadPoolExecutor(self._model.at_once, thread_name_prefix="anyres-asking")
@@ -142,7 +143,7 @@ class Asker:
     def _looked_up(self, asked: Asked) -> tuple[Told | None, Asked]:
         """With its key, and what was told before; a picture that cannot be read is a failure without a question."""
         try:
-            keyed = self._digests.keyed(asked.query, self._model.identity)
+            keyed = self._digests.keyed(asked.query, self._identity)
         except AnyresError as error:
             words = f"{type(error).__name__}: {error}"
             return Told(None, words), asked._replace(keyed=Keyed(hashlib.sha256(words.encode()).hexdigest(), ()))

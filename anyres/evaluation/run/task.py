@@ -23,7 +23,7 @@ __all__ = ["Overrides", "Task", "scores_of"]
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the user wants otherwise than the benchmark has it; None leaves it as it is."""
+    """What the user wants otherwise than the benchmark has it; None leaves it as it is. Raises OptionError."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -32,6 +32,9 @@ class Overrides:
     max_pixels: PixelLimit = None
     fps: float | None = None
     nframes: int | None = None
+
+    def __post_init__(self) -> None:
+        GenerationOptions(max_tokens=self.max_tokens, temperature=self.temperature, seed=self.seed)
 
     def to_dict(self) -> dict[str, Any]:
         """What is set, for JSON."""

@@ -85,10 +85,8 @@ class Workers:
             "infer": infer,
         }
         self._say = say
-        devices = _devices() if any(one.kind != "remote" for one in plan.models) else 0
         self._workers = [
-            _Worker(number, {**told, "share": number / count}, _environ(number, count, devices))
-            for number in range(count)
+            _Worker(number, {**told, "share": number / count}, _environ(number, count)) for number in range(count)
         ]
 
     def __enter__(self) -> "Workers":
@@ -145,19 +143,20 @@ class Workers:
         return refused, list(damaged)
 
 
-def _environ(number: int, count: int, devices: int) -> dict[str, str]:
-    """A device of its own where there are several, and its part of the processors."""
+def _environ(number: int, count: int) -> dict[str, str]:
+    """A GPU of its own where there are several, and its part of the processors."""
     environ = dict(os.environ)
-    if devices > 1:
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        names = visible if len(visible) == devices else [str(one) for one in range(devices)]
-        environ["CUDA_VISIBLE_DEVICES"] = names[number % devices]
+    devices = _devices()
+    if len(devices) > 1:
+        environ["CUDA_VISIBLE_DEVICES"] = devices[number % len(devices)]
     threads = max(1, len(os.sched_getaffinity(0)) // count) if hasattr(os, "sched_getaffinity") else 1
     environ.setdefault("OMP_NUM_THREADS", str(threads))
     return environ
 
 
-def _devices() -> int:
-    import torch
-
-    return torch.cuda.device_count()
+def _devices() -> list[str]:
+    """GPUs of NVIDIA that a process may use, without loading what would use them."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return [one.strip() for one in allowed.split(",") if one.strip()]
+    return sorted((path.name.removeprefix("nvidia") for path in Path("/dev").glob("nvidia[0-9]*")), key=int)
