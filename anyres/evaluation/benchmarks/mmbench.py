@@ -23,9 +23,15 @@ GROUPS = 1784  # of the test split; dev has 1164
 
 
 def read_circular(path: Path) -> Iterator[Sample]:
-    """VLMEvalKit's TSV, where rotation k of row i has index i + k * 1000000, or rows without rotations."""
+    """VLMEvalKit's TSV, where rotation k of row i has index i + k * 1000000, or rows without rotations.
+
+    Rotations of a question follow one another: their picture is seen once, and --limit asks whole groups.
+    """
     rows = list(read_rows(path))
     rotated = any(_index(row) >= ROTATION_STEP for row in rows)
+    places = {_index(row) % ROTATION_STEP: place for place, row in reversed([*enumerate(rows)])}
+    if rotated:
+        rows.sort(key=lambda row: places[_index(row) % ROTATION_STEP])
     return each_of(map(_once if rotated else _in_all_rotations, rows))
 
 

@@ -23,10 +23,17 @@ def group_of(index: str) -> str:
 
 
 def summarise_circular(graded: Sequence[Graded]) -> Mapping[str, float]:
-    """Percent of groups right overall, by l2 category, category and split; beside them, percent of rows right."""
-    groups = groups_of(graded, lambda sample: sample.cluster)
+    """Percent of groups right overall, by l2 category, category and split; beside them, percent of rows right.
+
+    A group of which not every rotation was asked, as --limit may leave one, counts among the rows only.
+    """
+    groups = [group for group in groups_of(graded, lambda sample: sample.cluster) if _is_whole(group)]
     by_kind = [percent_by(_named(groups, kind)) for kind in ("l2-category", "category", "split")]
     return {"overall": share_of_full_groups(groups), **by_kind[0], **by_kind[1], **by_kind[2], "rows": percent(graded)}
+
+
+def _is_whole(group: Group) -> bool:
+    return len(group.members) >= len(group.members[0].sample.options)
 
 
 def _named(groups: Sequence[Group], kind: str) -> list[tuple[str, float, int]]:

@@ -65,6 +65,17 @@ def test_one_wrong_rotation_takes_the_group() -> None:
     assert figures["rows"] == pytest.approx(100 * 77 / 78)
 
 
+def test_rotations_stand_together_and_half_a_group_is_none() -> None:
+    samples = circular()
+    clusters = [sample.cluster for sample in samples]
+    assert all(clusters.index(one) + clusters.count(one) > place for place, one in enumerate(clusters))
+    figures = OFFICIAL.summarise(graded(samples[:6], lambda sample: sample.golds[0]))
+    assert (figures["overall"], figures["rows"]) == (100, 100)
+    missed = graded(samples[:6], lambda sample: "Z" if sample is samples[0] else sample.golds[0])
+    assert OFFICIAL.summarise(missed)["overall"] == 0  # the second group is not whole, and right so far
+    assert OFFICIAL.summarise(missed)["rows"] == pytest.approx(100 * 5 / 6)
+
+
 def test_groups_that_are_drawn_twice_count_twice() -> None:
     samples = circular()
     first, others = samples[0].cluster, [one for one in samples if one.cluster != samples[0].cluster]
