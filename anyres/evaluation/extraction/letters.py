@@ -20,6 +20,7 @@ LISTED = re.compile(r"(?:^|\n)[^\w\n]*([A-Z])[*_ ]*[.):：、．）\]](?![\w.])"
 BRACKETED = re.compile(r"[(\[（【{]\s*([A-Z])\s*[)\]）】}]")
 TOKEN = re.compile(r"(?<![\w'’.$-])([A-Z])(?![\w'’$-])(?=(.{0,40}))", re.DOTALL)
 ARTICLE = re.compile(r"\s+(?!(?:because|since|as|and|or|is|was|which|given|based|due|according|from|for)\b)[a-z0-9]")
+AND_MORE = re.compile(r"[\W_]{0,3}?(?:,|、|/|&|\band\b|\bor\b|和|或)(?:\s*(?:and|or)\b)?[\W_]{0,3}?([A-Z])(?![\w'’])")
 PRONOUN = re.compile(r"\s+[a-z]")
 ENDS = " \t\n.,;:!?。，；：！？\"'“”‘’()[]*`"
 
@@ -88,19 +89,19 @@ def _alone(answer: str, options: Sequence[str]) -> Iterable[str]:
 
 
 def _stated(answer: str, options: Sequence[str]) -> Iterable[str]:
-    """The last statement counts: an answer that corrects itself ends with what it means."""
-    found = [one[1] for one in STATED.finditer(answer) if one[1].isupper() and not _is_word(one[1], one[2])]
-    return found[-1:]
+    """The last statement counts: an answer that corrects itself ends with what it means. "B, C and D" are several."""
+    found = [one for one in STATED.finditer(answer) if one[1].isupper() and not _is_word(one[1], one[2])]
+    return [one for last in found[-1:] for one in (last[1], *_and_more(last[2]))]
 
 
 def _listed(answer: str, options: Sequence[str]) -> Iterable[str]:
     """A line that begins as options do. All options read aloud choose none: later rules decide."""
     found = {one[1] for one in LISTED.finditer(answer)}
-    return found if len(found) == 1 else []
+    return found if len(found) == 1 and found >= _in_brackets(answer) else []
 
 
 def _bracketed(answer: str, options: Sequence[str]) -> Iterable[str]:
-    found = {one[1] for one in BRACKETED.finditer(answer)}
+    found = _in_brackets(answer)
     return found if len(found) == 1 else []
 
 
@@ -111,7 +112,7 @@ def _same_text(answer: str, options: Sequence[str]) -> Iterable[str]:
 
 def _token(answer: str, options: Sequence[str]) -> Iterable[str]:
     """A letter between words, unless the words are another option's: "Vitamin C is in the lemon"."""
-    found = {one[1] for one in TOKEN.finditer(answer) if not _is_word(one[1], one[2])}
+    found = {one[1] for one in TOKEN.finditer(answer) if not _is_word(one[1], one[2])} & {*LETTERS[: len(options)]}
     return {*found, *_contained(answer, options)} if found else []
 
 
@@ -135,6 +136,15 @@ RULES: dict[str, Callable[[str, Sequence[str]], Iterable[str]]] = {
     "the only letter": _token,
     "the only option's text": _contained,
 }
+
+
+def _and_more(after: str) -> list[str]:
+    more = AND_MORE.match(after)
+    return [more[1]] if more else []
+
+
+def _in_brackets(answer: str) -> set[str]:
+    return {one[1] for one in BRACKETED.finditer(answer)}
 
 
 def _is_word(name: str, after: str) -> bool:

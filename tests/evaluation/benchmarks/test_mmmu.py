@@ -67,16 +67,24 @@ def test_raw_answers_without_random_letters(model: str) -> None:
     assert figures["with random letters"] == pytest.approx((expected["correct"] + luck) / 9)
 
 
-@pytest.mark.parametrize("model", MODELS)
-def test_our_rules_never_contradict_a_letter_that_is_stated(model: str) -> None:
-    """Where both find a letter they mostly agree; where ours finds none, it says why."""
-    both = same = 0
-    for sample, row in outputs(model):
-        if sample.options:
-            ours, theirs = STRICT.extract(Reply(row["response"]), sample), mmmu_letter(row["response"], sample.options)
-            both += ours.value is not None and theirs.value is not None
-            same += ours.value is not None and ours.value == theirs.value
-    assert same / both > 0.97
+@pytest.mark.parametrize(("model", "other", "right"), [("qwen_vl", 3, 303), ("llava1.5_13b", 0, 327)])
+def test_our_rules_on_real_answers(model: str, other: int, right: int) -> None:
+    """As many are right as by MMMU's; of the three where both find another letter, ours is right in two and MMMU's in
+    none ("A loss of taste" is no A)."""
+    found = [
+        (
+            STRICT.extract(Reply(row["response"]), sample).value,
+            mmmu_letter(row["response"], sample.options).value,
+            sample,
+        )
+        for sample, row in outputs(model)
+        if sample.options
+    ]
+    differ = [one for one in found if None not in one[:2] and one[0] != one[1]]
+    assert len(differ) == other
+    assert sum(ours in sample.golds for ours, _, sample in differ) == (2 if other else 0)
+    assert not any(theirs in sample.golds for _, theirs, sample in differ)
+    assert sum(ours in sample.golds for ours, _, sample in found) == right
 
 
 def test_subjects_and_disciplines_of_the_real_ids() -> None:

@@ -41,6 +41,9 @@ TEN = tuple(f"choice {number}" for number in range(10))
         ("As the clip shows, C", "C", "the only letter"),
         ("C, since it is so dark", "C", "the only letter"),
         ("Option B seems best", "B", "the only letter"),
+        ("The answer is B, not C", "B", "the answer is"),
+        ("Answer: (B), and here is why", "B", "the answer is"),
+        ("E. coli is green", "B", "the only option's text"),
         ("I think it is green", "B", "the only option's text"),
         ("It's a light blue car", "D", "the only option's text"),
         ("它是red的", "A", "the only option's text"),
@@ -59,6 +62,9 @@ def test_what_is_chosen_and_why(answer: str, found: str, rule: str) -> None:
         "A person walks by",
         "A vehicle. A 4x4.",
         "E",  # there are four options
+        "(A) red (C) blue (D) light blue",  # a model's real answer
+        "The correct answer is (B), (C), and (D).",  # another
+        "The answer is A or C",
         "A, B or C",
         "A. red\nB. green\nC. blue\nD. light blue",  # all read aloud
         "red or green",
