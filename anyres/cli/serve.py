@@ -85,6 +85,9 @@ def serve(
         float, typer.Option(metavar="S", help="Longest pause of a client that reads.", rich_help_panel=_MUCH)
     ] = 60.0,
     max_body_bytes: Annotated[int, typer.Option(metavar="N", min=1, rich_help_panel=_MUCH)] = 64 << 20,
+    max_held_bytes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Bodies of all requests at once.", rich_help_panel=_MUCH)
+    ] = 1 << 30,
     max_header_bytes: Annotated[int, typer.Option(metavar="N", min=1024, rich_help_panel=_MUCH)] = 64 << 10,
     max_url_bytes: Annotated[int, typer.Option(metavar="N", min=256, rich_help_panel=_MUCH)] = 8 << 10,
     limit_mm_per_prompt: Annotated[
@@ -144,6 +147,7 @@ def serve(
         shutdown_s=shutdown_timeout,
         body_bytes=max_body_bytes,
         upload_bytes=max_video_bytes + (1 << 20),
+        held_bytes=max_held_bytes,
         header_bytes=max_header_bytes,
         url_bytes=max_url_bytes,
         read_s=read_seconds,

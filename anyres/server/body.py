@@ -14,6 +14,8 @@ from anyres.server.errors import ApiError
 __all__ = ["StrictRoute", "read_json", "validation_error"]
 
 MOST_MESSAGE = 300  # letters of a reason
+MOST_VALUES = 1 << 18  # of a body: each is an object in memory and may be a mistake to be told; commas in texts count
+MOST_KEYS = 4096  # of one object
 
 
 class StrictRoute(APIRoute):
@@ -39,11 +41,14 @@ class _StrictRequest(Request):
 
 def read_json(data: bytes) -> Any:
     """A JSON value. Raises ApiError 400 for what RFC 8259 does not allow or leaves open: NaN, a key twice, a byte
-    order mark, half a surrogate pair, and for nesting or numbers beyond measure.
+    order mark, half a surrogate pair, and for nesting, numbers or a count of values beyond measure.
 
     >>> read_json(b'{"n": 1}')
     {'n': 1}
     """
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+        seen = f"more than {MOST_VALUES:,} values, or commas and brackets in texts"
+        raise ApiError(400, f"body: {seen}; allowed: fewer", code="invalid_value")
     try:
         value = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
         if b"\\ud" in data.lower():
@@ -103,6 +108,8 @@ def _shown(path: Sequence[int | str]) -> str:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_KEYS:
+        raise ValueError(f"an object of more than {MOST_KEYS:,} keys")
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a key twice in one object")

@@ -93,6 +93,7 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001  the outermost handler: one request fails, never the server
             await self._refuse(error)
         finally:
+            self._service.body_bytes -= self._body_bytes
             self._log(self._clock() - started)
 
     def _check(self) -> None:
@@ -156,12 +157,18 @@ class _Exchange:
             return await self._halt(ApiError(408, f"{seen}; allowed: a body that comes (--read-seconds)"))
         if message["type"] == "http.disconnect":
             return await self._halt(None)
-        self._body_bytes += len(message.get("body", b""))
+        self._count(len(message.get("body", b"")))
+        if self._service.body_bytes > (most := self._settings.held_bytes):
+            return await self._halt(_too_many(self._service.body_bytes, most))
         if self._body_bytes > (most := _most_bytes(self._settings, self._scope)):
             return await self._halt(_too_large(f"more than {most:,} bytes", most))
         if not message.get("more_body", False):
             self._body_read.set()
         return message
+
+    def _count(self, size: int) -> None:
+        self._body_bytes += size
+        self._service.body_bytes += size
 
     async def _halt(self, error: ApiError | None) -> Message:
         """Ends the exchange; the route is cancelled while it waits here."""
@@ -317,6 +324,12 @@ def _most_bytes(settings: ServerSettings, scope: Scope) -> int:
 
 def _too_large(seen: str, most: int) -> ApiError:
     return ApiError(413, f"body: {seen}; allowed: at most {most:,} (--max-body-bytes)", code="request_too_large")
+
+
+def _too_many(seen: int, most: int) -> ApiError:
+    """Who comes later may find room: this one is repeated."""
+    message = f"server: bodies of {seen:,} bytes; allowed: {most:,} of all requests together (--max-held-bytes)"
+    return ApiError(429, message, code="server_busy", headers={"retry-after": "1"})
 
 
 def _check_host(settings: ServerSettings, headers: Headers) -> None:

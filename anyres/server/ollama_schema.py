@@ -50,8 +50,8 @@ class OllamaCall(Model):
 class OllamaMessage(Model):
     role: Literal["system", "user", "assistant", "tool"]
     content: str | None = None
-    images: Annotated[list[str], Field(max_length=256)] | None = None
-    tool_calls: Annotated[list[OllamaCall], Field(max_length=128)] | None = None
+    images: Annotated[list[str], Field(fail_fast=True, max_length=256)] | None = None
+    tool_calls: Annotated[list[OllamaCall], Field(fail_fast=True, max_length=128)] | None = None
     tool_name: Text | None = None
 
 
@@ -68,19 +68,19 @@ class _Common(Model):
 
 
 class OllamaChat(_Common):
-    messages: Annotated[list[OllamaMessage], Field(max_length=4096)]
+    messages: Annotated[list[OllamaMessage], Field(fail_fast=True, max_length=4096)]
     tools: list[dict[str, Any]] | None = None
 
 
 class OllamaGenerate(_Common):
     prompt: str = ""
     system: str | None = None
-    images: Annotated[list[str], Field(max_length=256)] | None = None
+    images: Annotated[list[str], Field(fail_fast=True, max_length=256)] | None = None
 
 
 class OllamaEmbed(Model):
     model: Text
-    input: str | Annotated[list[str], Field(max_length=2048)]
+    input: str | Annotated[list[str], Field(fail_fast=True, max_length=2048)]
     keep_alive: float | str | None = None
 
 

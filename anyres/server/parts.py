@@ -121,7 +121,7 @@ class VideoUrlPart(_VideoKnobs):
 
 class VideoPart(_VideoKnobs):
     type: Literal["video"]
-    video: str | list[str]
+    video: str | Annotated[list[str], Field(fail_fast=True)]
 
 
 class FileSource(Strict):

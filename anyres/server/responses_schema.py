@@ -64,7 +64,12 @@ class ResponsesRequest(Model):
 
     model_config = ConfigDict(extra="allow")
 
-    input: str | Annotated[list[MessageItem | CallItem | CallOutputItem | ReasoningItem], Field(max_length=4096)]
+    input: (
+        str
+        | Annotated[
+            list[MessageItem | CallItem | CallOutputItem | ReasoningItem], Field(fail_fast=True, max_length=4096)
+        ]
+    )
     model: Id | None = None
     instructions: str | None = None
     stream: bool | None = None
@@ -72,7 +77,7 @@ class ResponsesRequest(Model):
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Probability | None = None
     seed: int | None = None
-    tools: Annotated[list[FunctionTool], Field(max_length=128)] | None = None
+    tools: Annotated[list[FunctionTool], Field(fail_fast=True, max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     text: TextOptions | None = None

@@ -34,10 +34,10 @@ class Turn(Model):
     """One message of the conversation."""
 
     role: Literal["developer", "system", "user", "assistant", "tool"]
-    content: str | list[Part] | None = None
+    content: str | Annotated[list[Part], Field(fail_fast=True, max_length=4096)] | None = None
     name: Annotated[str, Field(max_length=256)] | None = None
     refusal: str | None = None
-    tool_calls: Annotated[list[ToolCall], Field(max_length=128)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True, max_length=128)] | None = None
     tool_call_id: Annotated[str, Field(max_length=256)] | None = None
 
 
@@ -155,14 +155,14 @@ class Sampling(Model):
     top_k: Annotated[int, Field(ge=-1, le=MOST_ID)] | None = None
     min_p: Probability | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
-    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(fail_fast=True, max_length=4)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     repetition_penalty: Annotated[float, Field(ge=0.01, le=100)] | None = None
     min_tokens: Annotated[int, Field(ge=0, le=MOST_ID)] | None = None
-    stop_token_ids: Annotated[list[TokenId], Field(max_length=128)] | None = None
+    stop_token_ids: Annotated[list[TokenId], Field(fail_fast=True, max_length=128)] | None = None
     ignore_eos: bool | None = None
     user: Annotated[str, Field(max_length=256)] | None = None
     cache_salt: Annotated[str, Field(min_length=1, max_length=256)] | None = None
@@ -180,12 +180,12 @@ class Sampling(Model):
 class ChatRequest(Sampling):
     """OpenAI's request with vLLM's, DashScope's and our own fields."""
 
-    messages: Annotated[list[Turn], Field(min_length=1, max_length=4096)]
+    messages: Annotated[list[Turn], Field(fail_fast=True, min_length=1, max_length=4096)]
     max_completion_tokens: Count | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ReplyFormat | None = None
-    tools: Annotated[list[ToolSpec], Field(max_length=128)] | None = None
+    tools: Annotated[list[ToolSpec], Field(fail_fast=True, max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = None
     mm_processor_kwargs: ProcessorKwargs | None = None
@@ -202,7 +202,7 @@ class ChatRequest(Sampling):
     reasoning_effort: Annotated[str, Field(max_length=64)] | None = None
     verbosity: Annotated[str, Field(max_length=64)] | None = None
     include_obfuscation: bool | None = None
-    modalities: list[Literal["text"]] | None = None
+    modalities: Annotated[list[Literal["text"]], Field(fail_fast=True, max_length=4)] | None = None
     # Refused by name.
     audio: None = None
     prediction: None = None

@@ -34,6 +34,7 @@ class Service:
     uploads: "Uploads | None" = None
     draining: bool = False
     created: int = 0
+    body_bytes: int = 0  # of all requests that are here
     inboxes: set[Inbox] = field(default_factory=set)
     metrics: Metrics = field(init=False)
 

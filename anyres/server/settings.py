@@ -17,6 +17,7 @@ class ServerSettings:
 
     `hosts` are names a request may be addressed to beside loopback names and private addresses. `running` requests are
     at work together, up to `queue` wait for a place and no longer than `queue_s`; a request takes `total_s` at most.
+    `held_bytes` is what the bodies of all requests at once may have.
     What a client goes on to send after a refusal is passed over for `linger_s`.
     `names` are further model names that are answered to; `page_endpoints` are further servers that the page may ask.
     """
@@ -34,6 +35,7 @@ class ServerSettings:
     shutdown_s: float = 30.0
     body_bytes: int = 64 * MIB
     upload_bytes: int = 257 * MIB
+    held_bytes: int = 1024 * MIB
     header_bytes: int = 64 << 10
     url_bytes: int = 8 << 10
     read_s: float = 60.0
@@ -45,7 +47,7 @@ class ServerSettings:
     public: frozenset[str] = field(default=frozenset({"/health", "/ready"}))
 
     def __post_init__(self) -> None:
-        for name in ("running", "queue", "body_bytes", "header_bytes", "url_bytes"):
+        for name in ("running", "queue", "body_bytes", "held_bytes", "header_bytes", "url_bytes"):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise OptionError(name, repr(value), "a whole number from 1")

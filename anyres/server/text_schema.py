@@ -19,14 +19,16 @@ __all__ = [
     "EmbeddingUsage",
 ]
 
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(min_length=1, max_length=1 << 20)]
-Texts = Annotated[list[str], Field(min_length=1, max_length=2048)]
+TokenIds = Annotated[
+    list[Annotated[int, Field(ge=0, le=2**31 - 1)]], Field(fail_fast=True, min_length=1, max_length=1 << 17)
+]
+Texts = Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=2048)]
 
 
 class CompletionRequest(Sampling):
     prompt: (
-        str | TokenIds | Annotated[list[str], Field(min_length=1, max_length=1)]
-        | Annotated[list[TokenIds], Field(min_length=1, max_length=1)]
+        str | TokenIds | Annotated[list[str], Field(fail_fast=True, min_length=1, max_length=1)]
+        | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=1)]
     )  # fmt: skip
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool = False
@@ -67,8 +69,8 @@ class EmbeddingRequest(Model):
         str
         | TokenIds
         | Texts
-        | Annotated[list[TokenIds], Field(min_length=1, max_length=2048)]
-        | Annotated[list[list[dict[str, Any]]], Field(min_length=1, max_length=64)]
+        | Annotated[list[TokenIds], Field(fail_fast=True, min_length=1, max_length=2048)]
+        | Annotated[list[list[dict[str, Any]]], Field(fail_fast=True, min_length=1, max_length=64)]
     )
     model: Annotated[str, Field(max_length=256)] | None = None
     encoding_format: Literal["float", "base64"] = "float"

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 
 from anyres.engine.engine import LocalChatModel
 from anyres.server.guard import host_name, is_allowed_host
-from tests.server.serving import Running, serving
+from tests.server.serving import Running, eventually, serving
 
 KEY = "a-key-nobody-guesses"
 FRIEND = "https://friend.example"
@@ -230,6 +231,23 @@ def test_a_client_that_goes_on_sending_still_gets_its_refusal(guarded: Running, 
         assert reply.status_code == 413
         chunked = guarded.anyone.post("/v1/chat/completions", content=iter([b" " * length]), headers=headers)
         assert chunked.status_code == (413 if key == KEY else 401)
+
+
+def test_bodies_together_have_a_limit(model: LocalChatModel, tmp_path: Path) -> None:
+    """Many clients, each within its own limit, cannot fill the memory; who is refused may come again."""
+    with serving(model, tmp_path, held_bytes=1 << 20, linger_s=0.2) as running:
+        address = ("127.0.0.1", running.port)
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(address) as slow:
+            slow.sendall(head + b"Content-Length: 900000\r\n\r\n" + b" " * 800_000)
+            eventually(lambda: running.service.body_bytes >= 800_000)
+            large = {**BODY, "metadata": {"a": "x" * 400_000}}
+            refused = running.client.post("/v1/chat/completions", json=large)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (429, "server_busy")
+            assert "--max-held-bytes" in refused.json()["error"]["message"]
+            assert running.client.post("/v1/chat/completions", json=BODY).status_code == 200
+        eventually(lambda: running.service.body_bytes == 0)
+        assert running.client.post("/v1/chat/completions", json=large).status_code == 200
 
 
 def test_a_head_that_goes_on_still_gets_its_refusal(guarded: Running) -> None:

@@ -307,6 +307,33 @@ def test_bodies_that_are_no_json(server: Running, body: bytes) -> None:
     assert not LEAKS.search(reply.text)
 
 
+MANY = {
+    "parts": b'{"messages": [{"role": "user", "content": [' + b"{}," * 200_000 + b"{}]}]}",
+    "messages": b'{"messages": [' + b"{}," * 200_000 + b"{}]}",
+    "keys": b'{"messages": [], ' + b",".join(b'"k%d": 1' % number for number in range(100_000)) + b"}",
+    "biases": b'{"logit_bias": {' + b",".join(b'"%d": "a"' % number for number in range(100_000)) + b"}}",
+    "brackets": b'{"messages": [' + b"[],[]," * 200_000 + b"1]}",
+    "stops": b'{"stop": [' + b"1," * 250_000 + b"1]}",
+}
+
+
+@pytest.mark.parametrize("body", MANY.values(), ids=MANY.keys())
+def test_many_mistakes_take_no_longer_than_one(server: Running, body: bytes) -> None:
+    """A body of a megabyte could hold the server for minutes, were each of its mistakes told."""
+    started = time.process_time()
+    reply = raw_post(server, body)
+    assert time.process_time() - started < 5  # of this process, which is the server too
+    assert reply.status_code == 400
+    assert len(reply.text) < 1000
+
+
+def test_a_long_prompt_by_its_ids(server: Running) -> None:
+    """As long as any checkpoint can read; too long for this one."""
+    body = {"prompt": [5] * 131_072, "max_tokens": 1}
+    reply = server.client.post("/v1/completions", json=body)
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "context_length_exceeded")
+
+
 def test_any_character_may_be_asked_about(server: Running) -> None:
     for text in ("\\u0000", "\\ud83d\\ude00", "é", "𝄞" * 50, "\\u202e", " " * 500):
         body = f'{{"messages": [{{"role": "user", "content": "{text}"}}], "max_tokens": 2}}'
