@@ -11,7 +11,7 @@ from anyres.server.schema import ChatRequest, Turn
 
 __all__ = ["Conversation", "read_conversation"]
 
-DETAIL_TOKENS = {"low": 256, "auto": 1280, "high": 16384}
+DETAIL_TOKENS = {"low": 256, "auto": 1280, "high": 16384, "original": 16384}
 TOKEN_PIXELS = 28 * 28
 DASHSCOPE_FRAMES = 4  # the fewest of a list of frames
 
@@ -80,8 +80,11 @@ class _Reader:
                 source = _one_of(param, image_url=part.image_url, file_id=part.file_id)
                 return MediaRequest("image", source, index, self._image(part, part.detail))
             case parts.FilePart():
-                source = _one_of(f"{param}.file", file_id=part.file.file_id, file_data=part.file.file_data)
-                return MediaRequest("file", _as_data_url(source, part.file), index, self._image(part, None))
+                file = part.file
+                source = _one_of(
+                    f"{param}.file", file_id=file.file_id, file_data=file.file_data, file_url=file.file_url
+                )
+                return MediaRequest("file", _as_data_url(source, file), index, self._image(part, part.detail))
             case parts.VideoUrlPart():
                 url = part.video_url if isinstance(part.video_url, str) else part.video_url.url
                 return MediaRequest("video", url, index, self._video(part))

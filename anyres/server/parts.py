@@ -21,7 +21,7 @@ __all__ = [
     "VideoUrlPart",
 ]
 
-Detail = Literal["auto", "low", "high"]
+Detail = Literal["auto", "low", "high", "original"]
 MOST_PIXELS = 1 << 40  # of one knob; what a picture may have is another limit
 
 
@@ -127,12 +127,14 @@ class VideoPart(_VideoKnobs):
 class FileSource(Strict):
     file_id: str | None = None
     file_data: str | None = None
+    file_url: str | None = None
     filename: Annotated[str, Field(max_length=512)] | None = None
 
 
 class FilePart(_ImageKnobs):
     type: Literal["file"]
     file: FileSource
+    detail: Detail | None = None
 
 
 class EmbedsPart(Model):

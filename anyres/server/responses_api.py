@@ -99,8 +99,9 @@ def _content(content: str | list[dict[str, Any]]) -> str | list[dict[str, Any]]:
 
 def _part(part: dict[str, Any]) -> dict[str, Any]:
     if part.get("type") == "input_file":
-        file = {key: part[key] for key in ("file_id", "file_data", "filename") if part.get(key) is not None}
-        return {"type": "file", "file": file}
+        named = ("file_id", "file_data", "file_url", "filename")
+        file = {key: part[key] for key in named if part.get(key) is not None}
+        return {"type": "file", "file": file, "detail": part.get("detail")}
     if part.get("type") == "output_text":
         return {"type": "output_text", "text": part.get("text")}
     return part

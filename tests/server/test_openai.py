@@ -1,6 +1,7 @@
 """openai-python, unchanged, against the server; and every body against the types of OpenAI's published schema."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -215,6 +216,17 @@ def test_responses(client: OpenAI, whole: str) -> None:
     assert client.responses.create(input=again, **knobs).status in ("completed", "incomplete")
 
 
+def test_files_in_responses(client: OpenAI) -> None:
+    from tests.server.media.files import pdf
+
+    coded = "data:application/pdf;base64," + base64.b64encode(pdf()).decode()
+    part: Any = {"type": "input_file", "filename": "a.pdf", "file_data": coded, "detail": "low"}
+    asked: Any = [{"role": "user", "content": [part, {"type": "input_text", "text": "Read it."}]}]
+    reply = client.responses.create(model="tiny", input=asked, max_output_tokens=4)
+    assert reply.usage is not None
+    assert (reply.usage.input_tokens_details.model_extra or {})["image_tokens"] > 0
+
+
 def test_responses_with_a_schema_and_tools(client: OpenAI) -> None:
     parsed = client.responses.parse(model="tiny", input="Hi", text_format=Receipt, max_output_tokens=300, temperature=0)
     assert isinstance(parsed.output_parsed, Receipt)
@@ -237,8 +249,6 @@ def test_responses_with_a_schema_and_tools(client: OpenAI) -> None:
 
 
 def test_files(client: OpenAI, server: Running) -> None:
-    import base64
-
     data = base64.b64decode(URL.partition(",")[2])
     made = client.files.create(file=("a.png", data), purpose="vision")
     assert client.files.retrieve(made.id).bytes == len(data)
