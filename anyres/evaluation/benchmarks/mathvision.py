@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from anyres.chat import Message
-from anyres.evaluation.benchmark import Benchmark, Graded, Scoring, Settings
+from anyres.evaluation.benchmark import Benchmark, Graded, Scoring
 from anyres.evaluation.data.rows import Row, picture_cluster
 from anyres.evaluation.data.samples import samples_of_rows
 from anyres.evaluation.extraction.mathvision import official_answer_of, own_answer_of
@@ -16,7 +16,7 @@ from anyres.evaluation.metrics.exact import by_category
 from anyres.evaluation.metrics.groups import percent
 from anyres.evaluation.metrics.mathvision import is_answer, is_official_answer
 from anyres.evaluation.prompts import short_answer_prompt
-from anyres.evaluation.published import targets
+from anyres.evaluation.published import DYNAMIC, targets
 from anyres.evaluation.sample import LETTERS, Sample
 
 __all__ = ["MATHVISION"]
@@ -87,7 +87,7 @@ MATHVISION = Benchmark(
             about="Letters by our rules, the last number where nothing is stated; values to a millionth.",
         ),
     ),
-    settings=Settings(max_tokens=2048),
+    settings=DYNAMIC,
     targets=targets(12.4, 16.3, 25.9, n=3040),
     official_rows=3040,
     aliases=("MATH-V", "MathVision_test"),

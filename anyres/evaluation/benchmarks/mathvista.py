@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from anyres.chat import Message
-from anyres.evaluation.benchmark import Benchmark, Graded, Scoring, Settings
+from anyres.evaluation.benchmark import Benchmark, Graded, Scoring
 from anyres.evaluation.data.rows import Row, picture_cluster
 from anyres.evaluation.data.samples import samples_of_rows
 from anyres.evaluation.extraction.mathvista import judged_prediction_of, official_prediction_of, own_prediction_of
 from anyres.evaluation.metrics.exact import by_category, is_gold
 from anyres.evaluation.metrics.groups import percent
 from anyres.evaluation.prompts import short_answer_prompt
-from anyres.evaluation.published import targets
+from anyres.evaluation.published import DYNAMIC, targets
 from anyres.evaluation.sample import LETTERS, Sample
 
 __all__ = ["MATHVISTA", "official_query"]
@@ -154,7 +154,7 @@ MATHVISTA = Benchmark(
             ask_judge=ask_judge,
         ),
     ),
-    settings=Settings(max_tokens=2048),
+    settings=DYNAMIC,
     targets=targets(43.0, 58.2, 70.5, scoring="judge", split="testmini", n=1000),
     official_rows=1000,
     aliases=("MathVista_MINI", "mathvista_testmini"),

@@ -6,17 +6,18 @@ expression is a question of its own; figures are of splits, and overall is their
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anyres.chat import Message, TextPart
-from anyres.evaluation.benchmark import Benchmark, Scoring, Settings, Target
+from anyres.evaluation.benchmark import Benchmark, Scoring, Target
 from anyres.evaluation.data.files import read_rows
 from anyres.evaluation.data.picture_size import picture_size
 from anyres.evaluation.data.rows import Row, picture_cluster
 from anyres.evaluation.data.samples import each_of
 from anyres.evaluation.extraction.places import box_of, box_or_list_of
 from anyres.evaluation.metrics.boxes import is_hit, summarise_by_split
-from anyres.evaluation.published import SIZES
+from anyres.evaluation.published import DYNAMIC, SIZES
 from anyres.evaluation.sample import Sample
 from anyres.grounding import find_question
 
@@ -24,7 +25,9 @@ __all__ = ["REFCOCO"]
 
 DATASET = re.compile(r"refcoco(?:[_-]?(\+|plus|p(?![a-z])|g))?", re.IGNORECASE)
 SPLIT = re.compile(r"(?<![a-z])(test_?a|test_?b|test|val)(?![a-z])", re.IGNORECASE)
+PROMPT = re.compile(r"bounding box|<ref>|coordinates", re.IGNORECASE)
 SPLITS = {"testa": "testA", "testb": "testB", "test": "test", "val": "val"}
+EDGES = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 CORNERS = ("bbox_xyxy", "box")
 PAPER = "arXiv 2409.12191v2, table 6"
 PUBLISHED = {
@@ -40,14 +43,16 @@ PUBLISHED = {
 
 
 def read_refcoco(path: Path) -> Iterable[Sample]:
-    """The hub's parquet (`answer` lists the expressions), JSONL, or a TSV; `bbox` is [x, y, width, height] in pixels,
-    `bbox_xyxy` two corners. The split is told by columns `dataset` and `split`, or by the names of folder and file."""
+    """The hub's parquet (`answer` lists the expressions, `bbox` is [x, y, width, height] in pixels), Qwen-VL's JSONL
+    (`sent`, `bbox` two corners), VLMEvalKit's TSV (`bbox_x1` ...), or own rows with `expression` and `bbox_xyxy`.
+
+    The split is told by columns `dataset` and `split`, or by the names of folder and file."""
     return each_of(map(_samples, read_rows(path)))
 
 
 def _samples(row: Row) -> Sequence[Sample]:
     pictures = row.pictures("image", "image_path", "file_name")
-    expressions = row.texts("expression", "sentence", "answer", "question")
+    expressions = _expressions(row)
     if not pictures or not expressions:
         raise row.wrong("nothing", "a picture and an expression", columns=("image", "expression"))
     width, height = picture_size(row, pictures[0])
@@ -69,16 +74,27 @@ def _samples(row: Row) -> Sequence[Sample]:
     ]
 
 
+def _expressions(row: Row) -> tuple[str, ...]:
+    """The hub lists them under `answer`; in VLMEvalKit's TSV that is the box, and the question has the words."""
+    if row.has("expression", "sentence", "sent"):
+        return row.texts("expression", "sentence", "sent")
+    return row.texts("question") if row.has(*EDGES) else row.texts("answer", "question")
+
+
 def _corners(row: Row) -> list[float]:
-    column = next((name for name in CORNERS if row.has(name)), "bbox")
-    numbers = [Row(row.name, {column: item}).number(column) for item in row.items(column)]
-    if len(numbers) != 4:
-        raise row.wrong(f"{len(numbers)} numbers", "four", columns=(column,))
-    x, y, right, bottom = numbers
-    if column not in CORNERS:
-        right, bottom = x + right, y + bottom
+    """Two corners in pixels, from the columns that each layout has."""
+    if row.has(*EDGES):
+        x, y, right, bottom = (row.number(name) for name in EDGES)
+    else:
+        column = next((name for name in CORNERS if row.has(name)), "bbox")
+        numbers = [Row(row.name, {column: item}).number(column) for item in row.items(column)]
+        if len(numbers) != 4:
+            raise row.wrong(f"{len(numbers)} numbers", "four", columns=(column,))
+        x, y, right, bottom = numbers
+        if column == "bbox" and not row.has("sent"):
+            right, bottom = x + right, y + bottom
     if right <= x or bottom <= y:
-        raise row.wrong(str(numbers), "a box with an area", columns=(column,))
+        raise row.wrong(f"{[x, y, right, bottom]}", "a box with an area", columns=("bbox",))
     return [x, y, right, bottom]
 
 
@@ -99,8 +115,11 @@ def _last(pattern: re.Pattern[str], texts: Sequence[str]) -> str:
 
 
 def refcoco_prompt(sample: Sample) -> tuple[Message, ...]:
-    """`Find the ...`, which makes the published checkpoints write boxes (QwenLM/Qwen3-VL#342)."""
-    return (Message("user", (*sample.media, TextPart(find_question(sample.question)))),)
+    """`Find the ...`, which makes the published checkpoints write boxes (QwenLM/Qwen3-VL#342); a question that is a
+    prompt already stays as it is."""
+    ready = PROMPT.search(sample.question) is not None
+    text = sample.question if ready else find_question(sample.question)
+    return (Message("user", (*sample.media, TextPart(text))),)
 
 
 REFCOCO = Benchmark(
@@ -127,7 +146,7 @@ REFCOCO = Benchmark(
             about="Also a list [x1, y1, x2, y2], in the same coordinates.",
         ),
     ),
-    settings=Settings(max_tokens=128),
+    settings=replace(DYNAMIC, max_tokens=128),
     targets=tuple(
         Target(model, value, PAPER, figure=split, split=split)
         for split, values in PUBLISHED.items()

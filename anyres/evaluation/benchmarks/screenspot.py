@@ -5,16 +5,18 @@ paper's average. The Qwen2-VL paper gives no figure for it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from anyres.chat import Message, TextPart
-from anyres.evaluation.benchmark import Benchmark, Graded, Scoring, Settings
+from anyres.evaluation.benchmark import Benchmark, Graded, Scoring
 from anyres.evaluation.data.picture_size import picture_size
 from anyres.evaluation.data.rows import Row, picture_cluster
 from anyres.evaluation.data.samples import samples_of_rows
 from anyres.evaluation.extraction.places import point_of
 from anyres.evaluation.metrics.boxes import is_inside
 from anyres.evaluation.metrics.groups import mean, percent
+from anyres.evaluation.published import DYNAMIC
 from anyres.evaluation.sample import Sample
 
 __all__ = ["SCREENSPOT"]
@@ -31,8 +33,8 @@ PROMPT = "In this screenshot, where is the element for this instruction: {}? Ans
 
 
 def read_screenspot(path: Path) -> Iterable[Sample]:
-    """The authors' JSON (`img_filename`, `bbox` [x, y, width, height] in pixels) or the hub's parquet (`bbox` two
-    corners in parts of the picture)."""
+    """The authors' JSON and VLMEvalKit's TSV (`img_filename` or `index`; `bbox` [x, y, width, height] in pixels), or
+    the hub's parquet (`bbox` two corners in parts of the picture)."""
     return samples_of_rows(path, _sample)
 
 
@@ -43,7 +45,7 @@ def _sample(row: Row) -> Sample:
     width, height = picture_size(row, pictures[0])
     box = _corners(row, width, height)
     source = row.optional("data_source", "platform").lower()
-    platform = PLATFORMS.get(source, "web")
+    platform = PLATFORMS.get(source) or PLATFORMS.get(row.optional("category").lower(), "web")
     return Sample(
         id=row.optional("id", "index") or row.name,
         question=row.text("instruction", "question"),
@@ -59,7 +61,7 @@ def _corners(row: Row, width: int, height: int) -> list[float]:
     numbers = [Row(row.name, {"bbox": item}).number("bbox") for item in row.items("bbox")]
     if len(numbers) != 4:
         raise row.wrong(f"{len(numbers)} numbers", "four", columns=("bbox",))
-    if row.has("img_filename"):
+    if row.has("img_filename", "index"):
         x, y, wide, high = numbers
         return [x, y, x + wide, y + high]
     return [number * side for number, side in zip(numbers, (width, height) * 2, strict=True)]
@@ -92,6 +94,7 @@ SCREENSPOT = Benchmark(
             about="The first point, or the middle of the first box, lies in the element's box.",
         ),
     ),
-    settings=Settings(max_tokens=128),
+    settings=replace(DYNAMIC, max_tokens=128),
     official_rows=1272,
+    aliases=("ScreenSpot_Mobile", "ScreenSpot_Desktop", "ScreenSpot_Web"),
 )

@@ -19,6 +19,7 @@ PAIR = rf"\(\s*({NUMBER})\s*,\s*({NUMBER})\s*\)"
 MARKED = re.compile(r"<\|box_start\|>(.*?)(?:<\|box_end\|>|\Z)", re.DOTALL)
 NAME = re.compile(r"<\|object_ref_start\|>.*?<\|object_ref_end\|>", re.DOTALL)
 PAIRS = re.compile(rf"{PAIR}(?:\s*,\s*{PAIR})?")
+CLICK = re.compile(rf"\bx\s*=\s*({NUMBER})\s*,\s*y\s*=\s*({NUMBER})")
 LISTED = re.compile(rf"[\[(]\s*({NUMBER})\s*,\s*({NUMBER})(?:\s*,\s*({NUMBER})\s*,\s*({NUMBER}))?\s*[\])]")
 
 
@@ -48,13 +49,13 @@ def box_or_list_of(reply: Reply, sample: Sample) -> Extraction:
 
 
 def point_of(reply: Reply, sample: Sample) -> Extraction:
-    """The first place, [x, y] in pixels: a point, or the middle of a box; marked, as pairs, or as a list.
+    """The first place, [x, y] in pixels: a point, or the middle of a box; marked, as pairs, as a list, or `x=1, y=2`.
 
     >>> sample = Sample("1", "?", facts={"width": 200, "height": 100})
     >>> point_of(Reply("click [0.5, 0.25]", coordinates="unit"), sample).value
     [100.0, 25.0]
     """
-    places = [*_marked(reply.text)] or [*_listed(reply.text)]
+    places = [*_marked(reply.text)] or [*_listed(reply.text)] or [*_clicks(reply.text)]
     found = _first(places, reply.coordinates, sample)
     if found.value is None or len(found.value) == 2:
         return found
@@ -74,6 +75,11 @@ def _listed(text: str) -> Iterator[_Place]:
     for match in LISTED.finditer(text):
         numbers = tuple(float(one) for one in match.groups() if one is not None)
         yield _Place(numbers, "list of four" if len(numbers) == 4 else "list of two")
+
+
+def _clicks(text: str) -> Iterator[_Place]:
+    for x, y in CLICK.findall(text):
+        yield _Place((float(x), float(y)), "x and y")
 
 
 def _boxes(places: Iterator[_Place]) -> list[_Place]:

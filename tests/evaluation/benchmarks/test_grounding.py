@@ -1,5 +1,6 @@
 """RefCOCO and ScreenSpot: published layouts, hits by hand, the mean over splits and groups."""
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -61,6 +62,25 @@ def test_splits_by_columns(pictures: Path, columns: dict[str, object], split: st
     row = {"image": "a.png", "expression": "it", "bbox_xyxy": [0, 0, 5, 5]} | columns
     (sample,) = read_samples(REFCOCO, write(pictures, "rows.jsonl", row)).samples
     assert sample.categories["split"] == split
+
+
+def test_other_layouts(pictures: Path) -> None:
+    """Qwen-VL's JSONL, and VLMEvalKit's TSV, whose `answer` is the box and whose question may be a prompt already."""
+    qwen = {"image": "a.png", "sent": "red ball", "bbox": [20, 10, 80, 50], "width": 400, "height": 200}
+    (one,) = read_samples(REFCOCO, write(pictures, "refcoco_testB.jsonl", qwen)).samples
+    assert (one.question, one.categories["split"]) == ("red ball", "refcoco_testB")
+    assert one.facts == {"width": 400, "height": 200, "box": [20, 10, 80, 50]}
+    data = base64.b64encode((pictures / "a.png").read_bytes()).decode()
+    head = "index\timage\tquestion\tanswer\tsplit\tbbox_x1\tbbox_y1\tbbox_x2\tbbox_y2\twidth\theight"
+    rows = [
+        f"{n}\t{data}\t{text}\t[20, 10, 80, 50]\tRefCOCO+_val\t20\t10\t80\t50\t200\t100"
+        for n, text in enumerate(("the ball", "Give the bounding box of the ball."))
+    ]
+    (pictures / "RefCOCO.tsv").write_text("\n".join([head, *rows]) + "\n", "utf-8")
+    two, three = read_samples(REFCOCO, pictures / "RefCOCO.tsv").samples
+    assert (two.categories["split"], two.facts["box"]) == ("refcoco+_val", [20, 10, 80, 50])
+    prompts = [REFCOCO.prompt(sample)[0].parts[-1].text for sample in (two, three)]
+    assert prompts == ["Find the ball.", "Give the bounding box of the ball."]
 
 
 def test_upright_sizes(pictures: Path) -> None:
@@ -133,6 +153,16 @@ def test_screenspot(pictures: Path) -> None:
         "web text": 100,
         "of all samples": pytest.approx(200 / 3),
     }
+
+
+def test_screenspot_of_the_kit(pictures: Path) -> None:
+    data = base64.b64encode((pictures / "a.png").read_bytes()).decode()
+    text = f"index\timage\tquestion\tbbox\tdata_type\tcategory\n1\t{data}\tclose\t[20, 10, 60, 40]\ticon\tdesktop\n"
+    (pictures / "ScreenSpot_Desktop.tsv").write_text(text, "utf-8")
+    (sample,) = read_samples(SCREENSPOT, pictures / "ScreenSpot_Desktop.tsv").samples
+    assert (sample.facts["box"], sample.categories["category"]) == ([20, 10, 80, 50], "desktop icon")
+    reply = Reply("pyautogui.click(x=0.25, y=0.3)", coordinates="unit")
+    assert SCREENSPOT.scorings[0].extract(reply, sample).value == pytest.approx([50, 30])
 
 
 def test_screenspot_without_a_box(pictures: Path) -> None:
