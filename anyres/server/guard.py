@@ -84,9 +84,11 @@ class _Exchange:
         self._stopped: asyncio.Future[ApiError | None] = asyncio.get_running_loop().create_future()
         self._headers = _headers(scope)
         self._origin: str | None = None
+        self._ends = 0.0
 
     async def run(self) -> None:
         started = self._clock()
+        self._ends = started + self._settings.total_s
         try:
             self._check()
             await self._serve()
@@ -150,11 +152,10 @@ class _Exchange:
         if self._body_read.is_set():
             await asyncio.Event().wait()
         try:
-            async with asyncio.timeout(self._settings.read_s):
+            async with asyncio.timeout(min(self._settings.read_s, self._ends - self._clock())):
                 message = await self._receive()
         except TimeoutError:
-            seen = f"body: nothing for {self._settings.read_s:g} s"
-            return await self._halt(ApiError(408, f"{seen}; allowed: a body that comes (--read-seconds)"))
+            return await self._halt(_too_slow(self._settings))
         if message["type"] == "http.disconnect":
             return await self._halt(None)
         self._count(len(message.get("body", b"")))
@@ -324,6 +325,11 @@ def _most_bytes(settings: ServerSettings, scope: Scope) -> int:
 
 def _too_large(seen: str, most: int) -> ApiError:
     return ApiError(413, f"body: {seen}; allowed: at most {most:,} (--max-body-bytes)", code="request_too_large")
+
+
+def _too_slow(settings: ServerSettings) -> ApiError:
+    allowed = f"pauses of {settings.read_s:g} s (--read-seconds), {settings.total_s:g} s in all (--total-seconds)"
+    return ApiError(408, f"body: it does not come; allowed: {allowed}")
 
 
 def _too_many(seen: int, most: int) -> ApiError:

@@ -3,7 +3,9 @@
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +281,23 @@ def test_a_body_that_does_not_come_is_not_waited_for(guarded: Running) -> None:
     head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
     raw = guarded.raw((head + 'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"a').encode())
     assert raw.startswith(b"HTTP/1.1 408")
+
+
+def test_a_body_that_drips_is_not_waited_for_either(model: LocalChatModel, tmp_path: Path) -> None:
+    """Each byte within its time, and all of them never."""
+    with serving(model, tmp_path, read_s=5.0, total_s=0.6, linger_s=0.1) as running:
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        with socket.create_connection(("127.0.0.1", running.port), timeout=20) as drip:
+            drip.sendall(head + b"Content-Length: 1000\r\n\r\n")
+            drip.setblocking(False)
+            found = b""
+            started = time.monotonic()
+            while not found and time.monotonic() - started < 20:
+                drip.send(b" ")
+                time.sleep(0.05)
+                with suppress(BlockingIOError):
+                    found = drip.recv(4096)
+        assert found.startswith(b"HTTP/1.1 408")
 
 
 @pytest.mark.parametrize(

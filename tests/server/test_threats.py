@@ -307,6 +307,51 @@ def test_bodies_that_are_no_json(server: Running, body: bytes) -> None:
     assert not LEAKS.search(reply.text)
 
 
+HERE = "<here>"
+DEEP: dict[str, tuple[str, dict[str, Any]]] = {
+    "schema": ("/v1/chat/completions", {"messages": TEXT, **schema({"x": HERE})}),
+    "tool": (
+        "/v1/chat/completions",
+        {"messages": TEXT, "tools": [{"type": "function", "function": {"name": "f", "parameters": {"x": HERE}}}]},
+    ),
+    "unknown field": ("/v1/chat/completions", {"messages": TEXT, "max_tokens": 1, "zebra": HERE}),
+    "content": ("/v1/chat/completions", {"messages": [{"role": "user", "content": HERE}]}),
+    "responses": ("/v1/responses", {"input": [{"role": "user", "content": [{"type": "input_text", "text": HERE}]}]}),
+    "responses' reasoning": ("/v1/responses", {"input": "x", "max_output_tokens": 1, "reasoning": {"a": HERE}}),
+    "responses' format": (
+        "/v1/responses",
+        {"input": "x", "text": {"format": {"type": "json_schema", "name": "n", "schema": {"a": HERE}}}},
+    ),
+    "call": (
+        "/api/chat",
+        {
+            "model": "tiny",
+            "messages": [
+                {
+                    "role": "assistant",
+                    "content": "",
+                    "tool_calls": [{"function": {"name": "f", "arguments": {"a": HERE}}}],
+                }
+            ],
+            "options": {"num_predict": 1},
+            "stream": False,
+        },
+    ),
+    "format": ("/api/generate", {"model": "tiny", "prompt": "x", "format": {"a": HERE}, "stream": False}),
+    "embeddings": ("/v1/embeddings", {"input": [[{"type": "text", "text": HERE}]]}),
+}
+
+
+@pytest.mark.parametrize("place", DEEP)
+def test_values_at_any_depth(server: Running, place: str) -> None:
+    """T23: what the reader of JSON still takes must not be too deep for whoever reads it next."""
+    path, body = DEEP[place]
+    for depth in (40, 400, 850, 940, 980, 5000):
+        deep = json.dumps(body).replace(json.dumps(HERE), "[" * depth + "]" * depth)
+        reply = server.client.post(path, content=deep, headers={"content-type": "application/json"})
+        assert reply.status_code in (200, 400), (depth, reply.text)
+
+
 MANY = {
     "parts": b'{"messages": [{"role": "user", "content": [' + b"{}," * 200_000 + b"{}]}]}",
     "messages": b'{"messages": [' + b"{}," * 200_000 + b"{}]}",
