@@ -37,6 +37,7 @@ class Findings:
     media: int
     unreadable: tuple[tuple[str, str], ...]
     preview: str
+    official_groups: int | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -45,6 +46,9 @@ class Findings:
         found = []
         if self.official_rows is not None and rows != self.official_rows:
             found.append(f"{rows:,} samples, while the published benchmark has {self.official_rows:,}")
+        groups = len({sample.cluster for sample in self.samples})
+        if self.official_groups is not None and groups != self.official_groups:
+            found.append(f"{groups:,} groups of rotations, while the published benchmark has {self.official_groups:,}")
         if self.broken:
             found.append(f"{len(self.broken):,} rows are broken, as {self.broken[0]}")
         if self.no_gold == rows:
@@ -104,6 +108,7 @@ def look_at_data(
         media=len(parts),
         unreadable=tuple(unreadable),
         preview=_preview(benchmark, samples[0]),
+        official_groups=benchmark.official_groups,
     )
 
 

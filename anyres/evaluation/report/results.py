@@ -89,12 +89,16 @@ class Duel(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """The verdict of a model against a target of its name."""
+    """The verdict of a model against a target of its name; `part` is how much was asked, where that is not all."""
 
     entry: str
     scoring: str
     verdict: Verdict
-    is_part: bool
+    part: str = ""
+
+    @property
+    def is_part(self) -> bool:
+        return bool(self.part)
 
 
 @dataclass(frozen=True)
@@ -197,14 +201,22 @@ def _duels(scoring: Scoring, entries: Sequence[Entry], draws: int) -> list[Duel]
     return [Duel(scoring.name, *one, p) for one, p in zip(found, adjusted, strict=True)]
 
 
+def _part(benchmark: Benchmark, entry: Entry) -> str:
+    """Of a circular benchmark its groups count."""
+    rows, groups = benchmark.official_rows, benchmark.official_groups
+    if groups is not None:
+        ids = entry.answers.records.keys()
+        asked = len({sample.cluster for sample in entry.answers.samples if sample.id in ids})
+        return f"{asked:,} of {groups:,} groups" if asked < groups else ""
+    asked = entry.counts.asked
+    return f"{asked:,} of {rows:,} rows" if rows is not None and asked < rows else ""
+
+
 def _checked(benchmark: Benchmark, entry: Entry) -> list[Checked]:
     """A part of the benchmark is told to be one: its figure is of other samples than the published one."""
-    rows = benchmark.official_rows
-    is_part = rows is not None and entry.counts.asked < rows
+    part = _part(benchmark, entry)
     return [
-        Checked(
-            entry.name, target.scoring, verdict(target, scored.figures[target.figure], n=len(scored.graded)), is_part
-        )
+        Checked(entry.name, target.scoring, verdict(target, scored.figures[target.figure], n=len(scored.graded)), part)
         for target in benchmark.targets
         if target_of(target, entry.answers.model)
         and (scored := entry.by.get(target.scoring)) is not None

@@ -221,7 +221,7 @@ def _targets(results: Sequence[Result]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for result in results:
         for one in result.checked:
-            part = f" (on {one.verdict.n:,} of {result.benchmark.official_rows:,} rows)" if one.is_part else ""
+            part = f" (on {one.part})" if one.is_part else ""
             target, ours = one.verdict.target, round(one.verdict.value, 2)
             figure = f"{one.scoring} {target.figure}"
             words = one.verdict.words + part

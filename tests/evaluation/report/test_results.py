@@ -4,7 +4,11 @@ import pytest
 
 from anyres.evaluation.benchmark import Target
 from anyres.evaluation.benchmarks.mathvista import MATHVISTA
-from anyres.evaluation.report.results import make_result, target_of
+from anyres.evaluation.benchmarks.mmbench import MMBENCH_EN
+from anyres.evaluation.choices import rotations
+from anyres.evaluation.record import Record
+from anyres.evaluation.report.results import Answers, make_result, target_of
+from anyres.evaluation.sample import Sample
 from anyres.evaluation.statistics import sign_test
 from tests.evaluation.report.made_up import answers, result
 from tests.evaluation.shipped import CHOICES, mathvista, mmmu, needs_data
@@ -57,7 +61,15 @@ def test_targets_belong_to_models_by_name(model: str, is_it: bool) -> None:
 def test_a_model_is_held_to_its_own_targets_and_a_part_is_told() -> None:
     (checked,) = result().checked
     assert (checked.entry, checked.verdict.target.value, checked.is_part) == ("org/Tiny-1B-Instruct", 60.0, True)
-    assert checked.verdict.n == 30
+    assert (checked.verdict.n, checked.part) == (30, "30 of 40 rows")
+
+
+def test_of_a_circular_benchmark_groups_are_told() -> None:
+    asked = rotations(Sample("7", "?", options=("x", "y"), golds=("A",), cluster="7"))
+    records = {one.id: Record(one.id, "MMBench_EN", "Qwen2-VL-2B", "key", "?", raw=one.golds[0]) for one in asked}
+    found = make_result(MMBENCH_EN, [Answers("Qwen2-VL-2B", "", asked, records)], draws=10)
+    (checked,) = found.checked
+    assert (checked.verdict.value, checked.part) == (100, "1 of 1,784 groups")
 
 
 def test_counts_and_controls() -> None:
