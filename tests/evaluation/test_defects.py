@@ -1,4 +1,4 @@
-"""What the two big kits get wrong, each as a test that it goes right here (numbers as in docs/evaluation.md)."""
+"""What the two big kits get wrong, each as a test that it goes right here."""
 
 import os
 
