@@ -224,8 +224,9 @@ def _targets(results: Sequence[Result]) -> Table:
             part = f" (on {one.part})" if one.is_part else ""
             target, ours = one.verdict.target, round(one.verdict.value, 2)
             figure = f"{one.scoring} {target.figure}"
+            source = f"{target.source}, {target.split} split" if target.split else target.source
             words = one.verdict.words + part
-            rows.append((result.benchmark.name, one.entry, figure, ours, target.value, target.source, words))
+            rows.append((result.benchmark.name, one.entry, figure, ours, target.value, source, words))
     return Table("targets", "Against published figures", heading, tuple(rows))
 
 

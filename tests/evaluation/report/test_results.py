@@ -8,6 +8,7 @@ from anyres.evaluation.benchmarks.mmbench import MMBENCH_EN
 from anyres.evaluation.choices import rotations
 from anyres.evaluation.record import Record
 from anyres.evaluation.report.results import Answers, make_result, target_of
+from anyres.evaluation.report.tables import make_tables
 from anyres.evaluation.sample import Sample
 from anyres.evaluation.statistics import sign_test
 from tests.evaluation.report.made_up import answers, result
@@ -70,6 +71,8 @@ def test_of_a_circular_benchmark_groups_are_told() -> None:
     found = make_result(MMBENCH_EN, [Answers("Qwen2-VL-2B", "", asked, records)], draws=10)
     (checked,) = found.checked
     assert (checked.verdict.value, checked.part) == (100, "1 of 1,784 groups")
+    targets = next(table for table in make_tables([found]) if table.name == "targets")
+    assert targets.rows[0][-2] == "README of Qwen2-VL, January 2025, test split"
 
 
 def test_counts_and_controls() -> None:
