@@ -27,8 +27,8 @@ from recipes.tiny.scores import NEAR, places
 __all__ = ["main", "rows_of_card", "rows_of_examination", "write"]
 
 KNOBS = ("min_pixels", "max_pixels", "fps", "nframes", "total_pixels")
-FIRST_BOX = {"box": "first box"}
-"""Version 0 looks at one box, version 1 at all."""
+NAMES = {"box": "first box", "fields": "json"}
+"""What the metrics of version 0 are called in `anyres eval`: it looks at one box, version 1 at all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -66,7 +66,7 @@ def rows_of_card(folder: Path, count: int, rows: Sequence[card.Row] = card.ROWS)
             yield {
                 "id": name,
                 "row": row.name,
-                "metric": FIRST_BOX.get(row.metric, row.metric),
+                "metric": NAMES.get(row.metric, row.metric),
                 "answer": sample.answer,
                 "messages": _written(folder, name, card.conversation(sample)),
             }
