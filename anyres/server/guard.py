@@ -8,6 +8,7 @@ import hmac
 import ipaddress
 import json
 import logging
+import re
 import secrets
 import socket
 import time
@@ -35,6 +36,7 @@ PLACES = frozenset(
 )  # fmt: skip
 """Where a full line refuses a request before its body is read."""
 
+_HEADER_NAMES = re.compile(r"[A-Za-z0-9-]{1,64}(, ?[A-Za-z0-9-]{1,64}){0,63}")
 Headers = dict[bytes, list[bytes]]
 
 
@@ -211,12 +213,7 @@ class _Exchange:
         await self._answer(told.status, headers, body, linger=not self._body_read.is_set())
 
     async def _preflight(self) -> None:
-        allowed = [
-            (b"access-control-allow-methods", b"GET, POST, DELETE"),
-            (b"access-control-allow-headers", b"authorization, content-type"),
-            (b"access-control-max-age", b"600"),
-        ]
-        await self._answer(204, allowed if self._origin else [], b"")
+        await self._answer(204, _permissions(self._headers) if self._origin else [], b"")
 
     async def _answer(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, linger: bool = False
@@ -360,6 +357,20 @@ def _checked_origin(settings: ServerSettings, headers: Headers) -> str | None:
 
 def _is_preflight(method: str, headers: Headers) -> bool:
     return method == "OPTIONS" and b"access-control-request-method" in headers
+
+
+def _permissions(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """What a listed page may send: any headers, for SDKs have some of their own, and no cookies."""
+    asked = _one(headers, b"access-control-request-headers") or ""
+    names = asked.encode("latin-1") if _HEADER_NAMES.fullmatch(asked) else b"authorization, content-type"
+    allowed = [
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
+        (b"access-control-allow-headers", names),
+        (b"access-control-max-age", b"600"),
+    ]
+    if b"access-control-request-private-network" in headers:
+        allowed.append((b"access-control-allow-private-network", b"true"))
+    return allowed
 
 
 def _check_content_type(scope: Scope, headers: Headers) -> None:

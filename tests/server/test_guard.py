@@ -190,6 +190,26 @@ def test_its_own_page_and_a_friend_are_let_in(guarded: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "allowed"),
+    [
+        ("authorization,content-type,x-stainless-os", "authorization,content-type,x-stainless-os"),  # openai-node's
+        ("x" * 65, "authorization, content-type"),
+        ("a:b", "authorization, content-type"),
+        ("a, " * 100 + "b", "authorization, content-type"),
+    ],
+)
+def test_a_friend_may_send_the_headers_of_its_sdk(guarded: Running, asked: str, allowed: str) -> None:
+    headers = {"origin": FRIEND, "access-control-request-method": "POST", "access-control-request-headers": asked}
+    before = guarded.anyone.options("/v1/chat/completions", headers=headers)
+    assert before.headers["access-control-allow-headers"] == allowed
+    assert "access-control-allow-private-network" not in before.headers
+    local = guarded.anyone.options(
+        "/v1/chat/completions", headers={**headers, "access-control-request-private-network": "true"}
+    )
+    assert local.headers["access-control-allow-private-network"] == "true"
+
+
+@pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a", "", "json"]
 )
 def test_other_content_types_are_refused(guarded: Running, kind: str) -> None:
