@@ -4,40 +4,42 @@ A request that is refused, too large, too slow or left by its client is ended he
 """
 
 import asyncio
-import hmac
-import ipaddress
 import json
 import logging
-import re
 import secrets
-import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from anyres.server.access import (
+    UPLOADS,
+    Headers,
+    check_content_type,
+    check_host,
+    checked_origin,
+    digest_of,
+    headers_of,
+    is_preflight,
+    one_of,
+    owner_of,
+    permissions,
+)
 from anyres.server.errors import ApiError, api_error
 from anyres.server.service import Service
 from anyres.server.settings import ServerSettings
 
-__all__ = ["Guard", "host_name", "is_allowed_host"]
+__all__ = ["Guard"]
 
 logger = logging.getLogger("anyres.server")
 
-LOCAL_ENDINGS = (".localhost", ".local", ".internal")
-UPLOADS = "/v1/files"
 PLACES = frozenset(
     ("/v1/chat/completions", "/v1/chat/completions/input_tokens", "/v1/completions", "/v1/responses", "/v1/embeddings",
      "/v1/previews", "/api/chat", "/api/generate", "/api/embed")
 )  # fmt: skip
 """Where a full line refuses a request before its body is read."""
-
-_HEADER_NAMES = re.compile(r"[A-Za-z0-9-]{1,64}(, ?[A-Za-z0-9-]{1,64}){0,63}")
-Headers = dict[bytes, list[bytes]]
 
 
 class Guard:
@@ -47,7 +49,7 @@ class Guard:
         self._app = app
         self._service = service
         self._clock = clock
-        self._keys = [_digest(key.encode()) for key in service.settings.api_keys]
+        self._keys = [digest_of(key.encode()) for key in service.settings.api_keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -84,7 +86,7 @@ class _Exchange:
         self._body_bytes = 0
         self._body_read = asyncio.Event()
         self._stopped: asyncio.Future[ApiError | None] = asyncio.get_running_loop().create_future()
-        self._headers = _headers(scope)
+        self._headers = headers_of(scope)
         self._origin: str | None = None
         self._ends = 0.0
 
@@ -104,22 +106,22 @@ class _Exchange:
         """Raises ApiError, cheapest question first."""
         settings, scope = self._settings, self._scope
         _check_sizes(settings, scope, self._headers)
-        _check_host(settings, self._headers)
-        self._origin = _checked_origin(settings, self._headers)
+        check_host(settings, self._headers)
+        self._origin = checked_origin(settings, self._headers)
         scope.setdefault("state", {})
         scope["state"] |= {"request_id": self._id, "owner": ""}
-        if _is_preflight(scope["method"], self._headers):
+        if is_preflight(scope["method"], self._headers):
             return
         if scope["path"] not in settings.public and not is_page(settings, scope):
-            scope["state"]["owner"] = _owner(self._keys, self._headers)
+            scope["state"]["owner"] = owner_of(self._keys, self._headers)
         if self._service.draining and scope["path"] not in (*settings.public, "/metrics"):
             raise ApiError(503, "server: going down; allowed: requests to another one", code="draining")
-        _check_content_type(scope, self._headers)
+        check_content_type(scope, self._headers)
         if scope["method"] == "POST" and scope["path"] in PLACES:
             self._service.gate.refuse_if_full()
 
     async def _serve(self) -> None:
-        if _is_preflight(self._scope["method"], self._headers):
+        if is_preflight(self._scope["method"], self._headers):
             await self._preflight()
             return
         work = asyncio.create_task(self._work())
@@ -213,7 +215,7 @@ class _Exchange:
         await self._answer(told.status, headers, body, linger=not self._body_read.is_set())
 
     async def _preflight(self) -> None:
-        await self._answer(204, _permissions(self._headers) if self._origin else [], b"")
+        await self._answer(204, permissions(self._headers) if self._origin else [], b"")
 
     async def _answer(
         self, status: int, headers: list[tuple[bytes, bytes]], body: bytes, *, linger: bool = False
@@ -262,46 +264,6 @@ def is_page(settings: ServerSettings, scope: Scope) -> bool:
     return settings.page and readable and (scope["path"] == "/" or scope["path"].startswith("/static/"))
 
 
-def host_name(value: str) -> str:
-    """A Host header's name, without its port.
-
-    >>> host_name("[::1]:8000"), host_name("Example.org:80")
-    ('::1', 'example.org')
-    """
-    try:
-        parts = urlsplit(f"//{value}")
-        return (parts.hostname or "").rstrip(".") if parts.port != 0 else ""
-    except ValueError:
-        return ""
-
-
-def is_allowed_host(name: str, allowed: Sequence[str]) -> bool:
-    """Loopback, private addresses, this machine's own name, names that only a local resolver knows, and `allowed`.
-
-    >>> [is_allowed_host(name, ["a.example"]) for name in ("localhost", "10.0.0.7", "a.example", "8.8.8.8")]
-    [True, True, True, False]
-    """
-    if name in (*allowed, "localhost", socket.gethostname().lower()) or name.endswith(LOCAL_ENDINGS):
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_private
-
-
-def _headers(scope: Scope) -> Headers:
-    found: Headers = {}
-    for name, value in scope["headers"]:
-        found.setdefault(name.lower(), []).append(value)
-    return found
-
-
-def _one(headers: Headers, name: bytes) -> str | None:
-    values = headers.get(name, [])
-    return values[0].decode("latin-1") if len(values) == 1 else None
-
-
 def _check_sizes(settings: ServerSettings, scope: Scope, headers: Headers) -> None:
     url = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
     if url > settings.url_bytes:
@@ -310,7 +272,7 @@ def _check_sizes(settings: ServerSettings, scope: Scope, headers: Headers) -> No
     if length > settings.header_bytes:
         allowed = f"at most {settings.header_bytes:,} (--max-header-bytes)"
         raise ApiError(431, f"headers: {length:,} bytes; allowed: {allowed}")
-    said = _one(headers, b"content-length")
+    said = one_of(headers, b"content-length")
     most = _most_bytes(settings, scope)
     if said is not None and said.isdigit() and int(said[:20]) > most:
         raise _too_large(f"{int(said[:20]):,} bytes", most)
@@ -333,71 +295,3 @@ def _too_many(seen: int, most: int) -> ApiError:
     """Who comes later may find room: this one is repeated."""
     message = f"server: bodies of {seen:,} bytes; allowed: {most:,} of all requests together (--max-held-bytes)"
     return ApiError(429, message, code="server_busy", headers={"retry-after": "1"})
-
-
-def _check_host(settings: ServerSettings, headers: Headers) -> None:
-    value = _one(headers, b"host") or ""
-    if not is_allowed_host(host_name(value), settings.hosts):
-        allowed = "loopback names, private addresses, and names given with --allowed-hosts"
-        raise ApiError(403, f"Host: {value[:80]!r}; allowed: {allowed}", code="host_not_allowed")
-
-
-def _checked_origin(settings: ServerSettings, headers: Headers) -> str | None:
-    """The foreign origin that may read the answer; None for none and for the server's own page."""
-    if b"origin" not in headers:
-        return None
-    origin = _one(headers, b"origin") or ""
-    if origin in settings.cors_origins:
-        return origin
-    if origin.partition("://")[2].lower() == (_one(headers, b"host") or "").lower() != "":
-        return None
-    allowed = "this server's own page, and origins given with --cors-origins"
-    raise ApiError(403, f"Origin: {origin[:80]!r}; allowed: {allowed}", code="origin_not_allowed")
-
-
-def _is_preflight(method: str, headers: Headers) -> bool:
-    return method == "OPTIONS" and b"access-control-request-method" in headers
-
-
-def _permissions(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """What a listed page may send: any headers, for SDKs have some of their own, and no cookies."""
-    asked = _one(headers, b"access-control-request-headers") or ""
-    names = asked.encode("latin-1") if _HEADER_NAMES.fullmatch(asked) else b"authorization, content-type"
-    allowed = [
-        (b"access-control-allow-methods", b"GET, POST, DELETE"),
-        (b"access-control-allow-headers", names),
-        (b"access-control-max-age", b"600"),
-    ]
-    if b"access-control-request-private-network" in headers:
-        allowed.append((b"access-control-allow-private-network", b"true"))
-    return allowed
-
-
-def _check_content_type(scope: Scope, headers: Headers) -> None:
-    if scope["method"] not in ("POST", "PUT", "PATCH"):
-        return
-    seen = (_one(headers, b"content-type") or "").partition(";")[0].strip().lower()
-    wanted = "multipart/form-data" if scope["path"] == UPLOADS else "application/json"
-    if seen != wanted:
-        raise ApiError(415, f"Content-Type: {seen[:80]!r}; allowed: {wanted}")
-
-
-def _owner(keys: Sequence[bytes], headers: Headers) -> str:
-    """A name for the key that is shown; all keys are looked at, each in constant time. Raises ApiError 401."""
-    if not keys:
-        return ""
-    scheme, _, shown = (_one(headers, b"authorization") or "").partition(" ")
-    digest = _digest(shown.strip().encode("latin-1"))
-    right = [hmac.compare_digest(digest, key) for key in keys]
-    if scheme.lower() != "bearer" or not any(right):
-        raise ApiError(
-            401,
-            "Authorization: no key that is known here; allowed: 'Bearer ' and a key of --api-key",
-            code="invalid_api_key",
-            headers={"www-authenticate": "Bearer"},
-        )
-    return digest.hex()
-
-
-def _digest(key: bytes) -> bytes:
-    return sha256(b"anyres key " + key).digest()

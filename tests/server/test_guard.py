@@ -14,7 +14,7 @@ import pytest
 from fastapi.routing import iter_route_contexts
 
 from anyres.engine.engine import LocalChatModel
-from anyres.server.guard import host_name, is_allowed_host
+from anyres.server.access import host_name, is_allowed_host
 from tests.server.serving import Running, eventually, serving
 
 KEY = "a-key-nobody-guesses"
@@ -107,8 +107,8 @@ def test_a_wrong_key(guarded: Running, value: str) -> None:
 
 def test_keys_are_compared_in_constant_time() -> None:
     """T27: digests of equal length through hmac, and no way out of the loop."""
-    source = Path(__file__).parents[2].joinpath("anyres/server/guard.py").read_text()
-    body = source.partition("def _owner(")[2].partition("\ndef ")[0]
+    source = Path(__file__).parents[2].joinpath("anyres/server/access.py").read_text()
+    body = source.partition("def owner_of(")[2].partition("\ndef ")[0]
     assert "right = [hmac.compare_digest(digest, key) for key in keys]" in body
     assert not re.search(r"==\s*(key|digest|shown)|(key|digest|shown)\s*==|in keys\b(?!\])", body)
 
