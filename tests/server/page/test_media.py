@@ -104,6 +104,13 @@ def test_the_screen_is_captured(opened: Opened) -> None:
     assert page.evaluate("window.screenStream.getTracks().every((track) => track.readyState === 'ended')")
 
 
+def test_a_screen_that_cannot_be_captured_is_told(opened: Opened) -> None:
+    opened.page.evaluate("""() => { navigator.mediaDevices.getDisplayMedia = async () => {
+      throw new DOMException("no", "NotReadableError"); }; }""")
+    opened.page.get_by_role("button", name="Capture the screen").click()
+    opened.page.get_by_text("could not capture the screen").wait_for()
+
+
 def test_a_camera_that_is_refused_is_told(open_page: Callable[..., Opened]) -> None:
     opened = open_page()
     opened.page.evaluate("""() => { navigator.mediaDevices.getUserMedia = async () => {

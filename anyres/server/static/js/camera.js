@@ -21,7 +21,8 @@ export async function openSource(kind) {
     await video.play();
     return { stream, video, close: () => stream.getTracks().forEach((track) => track.stop()) };
   } catch (error) {
-    notify(error.name === "NotAllowedError" ? "notAllowed" : "noCamera", { bad: true });
+    const missing = kind === "screen" ? "noScreen" : "noCamera";
+    notify(error.name === "NotAllowedError" ? "notAllowed" : missing, { bad: true });
     return null;
   }
 }

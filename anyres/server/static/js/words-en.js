@@ -211,4 +211,5 @@ export const EN = {
   needsHttps: "Browsers give the camera only to pages from this computer or over https.",
   notAllowed: "The browser did not allow it.",
   noCamera: "No camera was found.",
+  noScreen: "This browser could not capture the screen.",
 };

@@ -187,4 +187,5 @@ export const ZH = {
   needsHttps: "只有本机页面或 https 页面才能使用摄像头。",
   notAllowed: "浏览器未允许。",
   noCamera: "没有找到摄像头。",
+  noScreen: "此浏览器无法截取屏幕。",
 };
