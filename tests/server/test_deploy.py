@@ -25,6 +25,7 @@ NGINX = ROOT / "deploy/nginx.conf"
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 OF_OTHERS = {
     "--rm", "--read-only", "--tmpfs", "--cap-drop", "--security-opt", "--now", "--allowed-origins", "--base-url",
+    "--schema",
 }  # fmt: skip
 
 
