@@ -7,6 +7,8 @@ import pytest
 from anyres.engine.engine import LocalChatModel, load
 from tests.server.serving import Running, serving
 
+collect_ignore = ["clients"]  # programs for environments of their own
+
 
 @pytest.fixture(scope="session")
 def model() -> Iterator[LocalChatModel]:
