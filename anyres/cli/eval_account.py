@@ -23,14 +23,14 @@ def give_account(outcome: "Outcome", folder: Path, *, as_json: bool, quiet: bool
     if not quiet:
         for line in _remarks(outcome):
             note(line)
-        note(f"records in {folder}")
+        note(f"records in {folder}; anyres eval report {folder} makes a report of them")
 
 
 def _table(outcome: "Outcome") -> None:
     from rich.table import Table
 
     table = Table()
-    for heading in ("benchmark", "model", "variant", "samples", "no answer", "score", "95 %", "from cache", "per s"):
+    for heading in ("benchmark", "model", "variant", "samples", "failed", "score", "95 %", "from cache", "per s"):
         table.add_column(heading)
     for tally in outcome.tallies:
         table.add_row(*map(cell, _row(tally)))
