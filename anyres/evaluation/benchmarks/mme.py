@@ -6,6 +6,7 @@ Paper: arXiv 2306.13394. Its questions end with "Please answer yes or no." and a
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from anyres.errors import DatasetError
 from anyres.evaluation.benchmark import Benchmark, Scoring
 from anyres.evaluation.data.rows import Row
 from anyres.evaluation.data.samples import samples_of_rows
@@ -33,9 +34,16 @@ def read_mme(path: Path) -> Iterator[Sample]:
 
 def _rows(files: Iterable[Path]) -> Iterator[Row]:
     for file in files:
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        for number, line in enumerate(_text(file).splitlines(), 1):
             if line.strip():
                 yield _row(line, file, number)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(str(file), f"not readable ({error})", "a text in UTF-8") from None
 
 
 def _row(line: str, file: Path, number: int) -> Row:

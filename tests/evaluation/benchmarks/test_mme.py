@@ -103,3 +103,11 @@ def test_broken_lines_are_named(line: str, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"count\.txt:1"):
         next(found)
     assert next(found).id == "count/2"
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "count.txt").write_bytes(b"1.jpg\tIs there one\xff?\tYes")
+    with pytest.raises(DatasetError, match=r"count\.txt: not readable"):
+        list(MME.read(tmp_path))
+    with pytest.raises(DatasetError, match="no such file"):
+        list(MME.read(tmp_path / "elsewhere"))
