@@ -41,7 +41,7 @@ __all__ = ["REFUSALS", "STREAMED", "chat_routes", "ignored_fields"]
 REFUSALS: dict[int | str, dict[str, object]] = {
     status: {"model": ErrorReply} for status in (400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 500, 503, 504)
 }
-STREAMED: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}}
+STREAMED: dict[int | str, dict[str, object]] = {200: {"content": {"text/event-stream": {}}}}
 
 
 def chat_routes(service: Service) -> APIRouter:

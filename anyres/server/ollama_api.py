@@ -43,7 +43,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": OllamaError} for status in (400, 401, 403, 404, 405, 408, 413, 414, 415, 429, 431, 500, 503, 504)
 }
 LINES = "application/x-ndjson"
-STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {LINES: {"schema": {"type": "string"}}}}}
+STREAMED: dict[int | str, dict[str, Any]] = {200: {"content": {LINES: {}}}}
 
 
 def ollama_routes(service: Service) -> APIRouter:
