@@ -42,10 +42,10 @@ def new_model(folder: Path | None = None, **options: object) -> LocalChatModel:
     return LocalChatModel(model.model, model.processor, defaults=endless, engine=EngineOptions(**options))
 
 
-def seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
+def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    started = clock()
     call()
-    return time.perf_counter() - started
+    return clock() - started
 
 
 def throughput(counts: list[int], rounds: int, folder: Path | None) -> None:
@@ -87,13 +87,13 @@ def by_transformers(model: LocalChatModel, original: torch.nn.Module, asked: lis
         )
 
 
-def overhead(counts: list[int]) -> None:
+def overhead(counts: list[int], clock: Callable[[], float]) -> None:
     """Microseconds of a decoding step outside the model: the pass itself is taken away."""
     print("| answering | a step | of it outside the pass |")
     print("|---|---|---|")
     for count in counts:
         model = new_model(limits=Limits(running=64))
-        model._runner.forward = timed = Timed(model._runner.forward)
+        model._runner.forward = timed = Timed(model._runner.forward, clock)
         core = model._loop.engine
         tickets = [model._ticket(conversation(number), OPTIONS_LONG, TURN) for number in range(count)]
         for ticket in tickets:
@@ -102,7 +102,7 @@ def overhead(counts: list[int]) -> None:
         while any(len(ticket.sequence.answer_ids) < 2 for ticket in tickets):
             core.step()
         timed.seconds.clear()
-        steps = [seconds(core.step) for _ in range(100)]
+        steps = [seconds(core.step, clock) for _ in range(100)]
         outside = [whole - inside for whole, inside in zip(steps, timed.seconds, strict=True)]
         print(f"| {count} | {1e6 * statistics.median(steps):,.0f} us | {1e6 * statistics.median(outside):,.0f} us |")
 
@@ -110,14 +110,15 @@ def overhead(counts: list[int]) -> None:
 class Timed:
     """A function, and how long each call of it took."""
 
-    def __init__(self, call: Callable[..., object]) -> None:
+    def __init__(self, call: Callable[..., object], clock: Callable[[], float]) -> None:
         self.call = call
+        self.clock = clock
         self.seconds: list[float] = []
 
     def __call__(self, *arguments: object) -> object:
-        started = time.perf_counter()
+        started = self.clock()
         returned = self.call(*arguments)
-        self.seconds.append(time.perf_counter() - started)
+        self.seconds.append(self.clock() - started)
         return returned
 
 
@@ -146,12 +147,13 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--model", type=Path)
+    parser.add_argument("--shared", action="store_true", help="steps by the processor time of their thread")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.only in (None, "throughput"):
         throughput(arguments.counts, arguments.rounds, arguments.model)
     if arguments.only in (None, "overhead"):
-        overhead(arguments.counts)
+        overhead(arguments.counts, time.thread_time if arguments.shared else time.perf_counter)
     if arguments.only in (None, "memory"):
         memory(arguments.requests)
 

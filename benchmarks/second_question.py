@@ -7,11 +7,13 @@ about one picture, ended, started again and asked a third one; all are of the sa
 question to the first token of its answer, the picture's file opened anew each time. Ours is asked once with the picture
 pinned (`model.pin`) and once with its visual tokens on disk only. llama-server has its cache of prompts in memory
 and nothing for pictures on disk. transformers keeps nothing between two calls of `generate`: it is asked once.
+Beside each time is that of the processor, which a machine that others use at the same time changes less.
 """
 
 import argparse
 import base64
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -65,8 +67,22 @@ def program(arguments: argparse.Namespace, *inside: str) -> None:
     subprocess.run(command, check=True)
 
 
-def tell(side: str, words: str, seconds: float, note: str = "") -> None:
-    print(f"| {side} | {words} | {seconds:.2f} s | {note} |", flush=True)
+class Watch:
+    """Seconds since it was made, and those of the processor, of this process or of another."""
+
+    def __init__(self, pid: int | None = None) -> None:
+        self._pid = pid
+        self._started, self._cpu = time.perf_counter(), self._cpu_s()
+
+    def tell(self, side: str, words: str, note: str = "") -> None:
+        seconds, cpu_s = time.perf_counter() - self._started, self._cpu_s() - self._cpu
+        print(f"| {side} | {words} | {seconds:.2f} s | {cpu_s:.2f} s | {note} |", flush=True)
+
+    def _cpu_s(self) -> float:
+        if self._pid is None:
+            return time.process_time()
+        fields = Path(f"/proc/{self._pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def answer(arguments: argparse.Namespace, side: str, *rest: str) -> None:
@@ -85,24 +101,24 @@ def with_ours(folder: Path, seen: Path, way: str, round_: str, cache: str) -> No
     import anyres
     from anyres.chat import GenerationOptions, ImagePart, Message
 
-    started = time.perf_counter()
+    watch = Watch()
     model = anyres.load(folder / "int4", cache=cache)
-    tell(f"anyres int4, {way}", f"{round_}: opened", time.perf_counter() - started)
+    watch.tell(f"anyres int4, {way}", f"{round_}: opened")
     if way == "pinned" and round_ == "first":
-        started = time.perf_counter()
+        watch = Watch()
         pin = model.pin([Message("user", [ImagePart(seen, max_pixels=LARGEST)])])
         assert pin is not None
-        tell(f"anyres int4, {way}", "first: picture seen, read and kept", time.perf_counter() - started)
+        watch.tell(f"anyres int4, {way}", "first: picture seen, read and kept")
     options = GenerationOptions(max_tokens=1, temperature=0.0)
     for number, question in enumerate(QUESTIONS[:2] if round_ == "first" else QUESTIONS[2:], 1):
-        started = time.perf_counter()
+        watch = Watch()
         told = model.ask(seen, question, options=options, max_pixels=LARGEST)
-        spent_s, usage, timings = time.perf_counter() - started, told.usage, told.timings
+        usage, timings = told.usage, told.timings
         note = (
             f"{usage.cached_tokens} of {usage.prompt_tokens} tokens known, {usage.cached_visual_tokens} visual ones; "
             f"opened {timings.prepare_s:.2f}, seen {timings.encode_s:.2f}, read {timings.prefill_s:.2f} s"
         )
-        tell(f"anyres int4, {way}", f"{round_}: question {number}", spent_s, note)
+        watch.tell(f"anyres int4, {way}", f"{round_}: question {number}", note)
     assert model.vision_cache.disk is not None
     model.vision_cache.disk.flush()
 
@@ -117,12 +133,12 @@ def with_transformers(folder: Path, seen: Path, dtype: object) -> None:
 
     processor = Processor.from_folder(folder / "dense")
     model = Original.from_pretrained(folder / "dense", dtype=dtype).eval()
-    started = time.perf_counter()
+    watch = Watch()
     parts = [ImagePart(seen, max_pixels=LARGEST), TextPart(QUESTIONS[0])]
     inputs = original_inputs([processor.prepare([Message("user", parts)])])
     with torch.no_grad():
         model.generate(**inputs, max_new_tokens=1, do_sample=False)
-    tell(f"transformers {str(dtype)[6:]}", "each question", time.perf_counter() - started)
+    watch.tell(f"transformers {str(dtype)[6:]}", "each question")
 
 
 def llama(arguments: argparse.Namespace) -> None:
@@ -131,16 +147,15 @@ def llama(arguments: argparse.Namespace) -> None:
         return
     seen = picture(arguments.folder, arguments.tokens)
     for round_, questions in (("first", QUESTIONS[:2]), ("restarted", QUESTIONS[2:])):
-        started = time.perf_counter()
-        with llama_server(arguments) as address:
-            tell("llama-server Q4_0", f"{round_}: opened", time.perf_counter() - started)
+        with llama_server(arguments) as (address, pid):
             for number, question in enumerate(questions, 1):
-                seconds, note = asked_of(address, seen, question)
-                tell("llama-server Q4_0", f"{round_}: question {number}", seconds, note)
+                watch = Watch(pid)
+                note = asked_of(address, seen, question)
+                watch.tell(f"llama-server {arguments.kind}", f"{round_}: question {number}", note)
 
 
 @contextmanager
-def llama_server(arguments: argparse.Namespace) -> Iterator[str]:
+def llama_server(arguments: argparse.Namespace) -> Iterator[tuple[str, int]]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
@@ -157,7 +172,7 @@ def llama_server(arguments: argparse.Namespace) -> Iterator[str]:
             while not is_ready(address):
                 assert server.poll() is None, "llama-server has ended"
                 time.sleep(0.05)
-            yield address
+            yield address, server.pid
         finally:
             server.terminate()
 
@@ -170,9 +185,8 @@ def is_ready(address: str) -> bool:
         return False
 
 
-def asked_of(address: str, seen: Path, question: str) -> tuple[float, str]:
-    """Seconds to the end of an answer of one token, and what the server says of its own."""
-    started = time.perf_counter()
+def asked_of(address: str, seen: Path, question: str) -> str:
+    """An answer of one token; what the server says of its cache."""
     data = base64.b64encode(seen.read_bytes()).decode()
     parts = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
@@ -185,8 +199,7 @@ def asked_of(address: str, seen: Path, question: str) -> tuple[float, str]:
     with urllib.request.urlopen(request, timeout=600) as reply:
         told = json.load(reply)
     timings = told.get("timings", {})
-    note = f"{timings.get('cache_n', '?')} tokens known, {timings.get('prompt_n', '?')} read"
-    return time.perf_counter() - started, note
+    return f"{timings.get('cache_n', '?')} tokens known, {timings.get('prompt_n', '?')} read"
 
 
 if __name__ == "__main__":
