@@ -7,6 +7,7 @@ With `--model FOLDER` another checkpoint, as the 2B shape in int4 of benchmarks/
 """
 
 import argparse
+import ctypes
 import resource
 import statistics
 import time
@@ -48,7 +49,7 @@ def seconds(call: Callable[[], object], clock: Callable[[], float] = time.perf_c
     return clock() - started
 
 
-def throughput(counts: list[int], rounds: int, folder: Path | None) -> None:
+def throughput(counts: list[int], rounds: int, folder: Path | None, clock: Callable[[], float]) -> None:
     """Every answer has 32 tokens; medians of the rounds."""
     model = new_model(folder, prefix_bytes=0)
     numbers = iter(range(10**9))
@@ -66,7 +67,7 @@ def throughput(counts: list[int], rounds: int, folder: Path | None) -> None:
         for _ in range(rounds):
             asked = [conversation(next(numbers)) for _ in range(count)]
             for way, call in ways.items():
-                took[way].append(seconds(partial(call, asked)))
+                took[way].append(seconds(partial(call, asked), clock))
                 model.vision_cache.clear()
         rate = {way: count * ANSWER_TOKENS / statistics.median(times) for way, times in took.items()}
         cells = " | ".join(f"{rate[way]:,.0f} tokens/s" for way in took)
@@ -123,15 +124,22 @@ class Timed:
 
 
 def memory(requests: int) -> None:
-    """Resident megabytes after every fifth of the requests: pictures of their own, 16 at once."""
+    """Resident megabytes after every fifth of the requests: pictures of their own, 16 at once.
+
+    And what is left of them once glibc has given back what is free: it keeps some for a while.
+    """
     model = new_model(prefix_bytes=8 * 2**20)
-    sizes = []
+    sizes, held, fifth = [], [], requests // 5
     for start in range(0, requests, 16):
         model.chat_batch([conversation(start + i) for i in range(16)], options=GenerationOptions(max_tokens=8))
         sizes.append(resident_mb())
+        if (start + 16) // fifth > start // fifth:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            held.append(round(resident_mb()))
     picked = [sizes[len(sizes) * i // 5 - 1] for i in range(1, 6)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"resident MB after each fifth of {requests} requests: {[round(one) for one in picked]}; peak {peak:.0f}")
+    print(f"given back what is free: {held}; of it visual tokens: {model.vision_cache.stats.bytes / 2**20:.0f}")
 
 
 def resident_mb() -> float:
@@ -147,11 +155,18 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 4, 16, 32])
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--shared", action="store_true", help="steps by the processor time of their thread")
+    parser.add_argument(
+        "--shared", action="store_true", help="counts processor time, for a machine that others use too"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.only in (None, "throughput"):
-        throughput(arguments.counts, arguments.rounds, arguments.model)
+        throughput(
+            arguments.counts,
+            arguments.rounds,
+            arguments.model,
+            time.process_time if arguments.shared else time.perf_counter,
+        )
     if arguments.only in (None, "overhead"):
         overhead(arguments.counts, time.thread_time if arguments.shared else time.perf_counter)
     if arguments.only in (None, "memory"):

@@ -7,13 +7,14 @@ import torch
 
 from anyres.chat import Answer, Piece
 from anyres.engine.core import Engine
-from anyres.engine.draft import Draft
+from anyres.engine.draft import Draft, Follower
 from anyres.engine.drafting import DRAFT, Drafting
 from anyres.engine.kv_cache import KVCache
 from anyres.engine.options import EngineOptions
 from anyres.engine.pace import NO_BET, Bet, Costs, Pace, Situation
+from anyres.engine.request import Sequence as Answering
 from anyres.engine.runner import Feed, Passed, Runner
-from anyres.engine.sampler import SamplingOptions
+from anyres.engine.sampler import Choice, SamplingOptions
 from anyres.engine.scheduler import Limits
 from anyres.engine.ticket import Ticket
 from anyres.engine.vision_cache import VisionCache
@@ -179,6 +180,32 @@ def test_the_next_turn_finds_what_the_draft_has_read(model: Qwen2VL, near: Qwen2
     plain = ask(engine := new_engine(model, NO_GUESSES), sequence_of(both, tokens=30))
     finish(engine)
     assert asked.ids == plain.ids
+
+
+def test_wrong_guesses_leave_nothing_behind(model: Qwen2VL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A draft of itself, beside an answer that is drawn: each time its first guess is what is likeliest there."""
+    likeliest: list[int] = []
+    first: dict[int, int] = {}
+    accept, guess = Answering.accept, Draft.guess
+
+    def accepted(sequence: Answering, choice: Choice) -> Piece | None:
+        likeliest.append(int(choice.top[0][0]))
+        return accept(sequence, choice)
+
+    def guessed(draft: Draft, followers: list[Follower], counts: list[int], *, least: float = 0.0) -> float:
+        spent_s = guess(draft, followers, counts, least=least)
+        first.update({len(one.sequence.answer_ids): one.guesses[0] for one in followers if one.guesses})
+        return spent_s
+
+    monkeypatch.setattr(Answering, "accept", accepted)
+    monkeypatch.setattr(Draft, "guess", guessed)
+    one = prompt(model.config, [3, picture(model.config, (1, 4, 12), seed=1), 30], seed=4)
+    engine = new_engine(model, draft=model)
+    ask(engine, sequence_of(one, tokens=60, options=SamplingOptions(temperature=1.5, seed=2, logprobs=1)))
+    finish(engine)
+    assert engine.stats.guesses - engine.stats.right_guesses > 20
+    assert len(first) > 20
+    assert first == {place: likeliest[place] for place in first}
 
 
 def counted(draft: Draft) -> list[int]:
