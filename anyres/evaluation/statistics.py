@@ -132,7 +132,13 @@ def intervals(
     if not graded:
         return {}
     drawn = bootstrap(scoring, graded, draws=draws) if drawn is None else drawn
-    return {name: interval_of(value, drawn.get(name, ())) for name, value in scoring.summarise(graded).items()}
+    found = {name: interval_of(value, drawn.get(name, ())) for name, value in scoring.summarise(graded).items()}
+    if scoring.unit != "%":
+        return found
+    return {
+        name: _of_extreme(name, one, scoring, graded) if not one.error and one.value in (0, 100) else one
+        for name, one in found.items()
+    }
 
 
 def interval_of(value: float, drawn: Sequence[float]) -> Interval:
@@ -141,6 +147,15 @@ def interval_of(value: float, drawn: Sequence[float]) -> Interval:
         return Interval(value, value, value, 0.0)
     low, high = np.quantile(drawn, (0.025, 0.975)).tolist()
     return Interval(value, low, high, float(np.std(drawn, ddof=1)))
+
+
+def _of_extreme(name: str, figure: Interval, scoring: Scoring, graded: Sequence[Graded]) -> Interval:
+    """Wilson's interval where all answers are right, or all wrong: whatever is drawn of them is all right again, though
+    three of three say little."""
+    clusters = {one.sample.cluster or one.sample.id for one in graded if name in scoring.summarise([one])}
+    n = len(clusters)
+    low, high = wilson(n if figure.value else 0, n)
+    return Interval(figure.value, 100 * low, 100 * high, 100 * (high - low) / (2 * Z_95))
 
 
 def difference(

@@ -42,7 +42,9 @@ def share(graded: Sequence[Graded]) -> Mapping[str, float]:
     return overall | {kind: sum(scores) / len(scores) for kind, scores in by_kind.items()}
 
 
-SHARE = Scoring("official", 1, lambda reply, sample: Extraction(reply.text, "all"), lambda found, sample: 0.0, share)
+SHARE = Scoring(
+    "official", 1, lambda reply, sample: Extraction(reply.text, "all"), lambda found, sample: 0.0, share, unit="share"
+)
 
 
 def scored(scores: Sequence[float], clusters: Sequence[str] = (), kinds: Sequence[str] = ()) -> list[Graded]:
@@ -250,3 +252,19 @@ def test_other_figures_are_drawn_the_plain_way() -> None:
     plain = _drawn(macro, [[one] for one in graded], _picks(30, 50))
     for name, values in plain.items():
         assert drawn[name] == pytest.approx(values)
+
+
+@pytest.mark.parametrize("all_right", [True, False])
+def test_three_of_three_are_no_certainty(all_right: bool) -> None:
+    """Wilson's interval over clusters, where a bootstrap cannot vary; scipy's for 10 of 10 is in the goldens."""
+    per_cent = Scoring(
+        "official", 1, SHARE.extract, SHARE.grade, lambda some: {k: 100 * v for k, v in share(some).items()}
+    )
+    graded = scored([float(all_right)] * 20, [str(place // 2) for place in range(20)], ["a", "b"] * 10)
+    hits, n, low, high = GOLDEN["wilson"][1 if all_right else 0]
+    assert n == 10
+    found = intervals(per_cent, graded)
+    for name in ("overall", "a", "b"):
+        assert found[name].value == 10 * hits
+        assert (found[name].low, found[name].high) == pytest.approx((100 * low, 100 * high))
+        assert found[name].error > 5

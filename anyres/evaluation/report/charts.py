@@ -49,12 +49,12 @@ def make_charts(results: Sequence[Result]) -> list[str]:
     names = list(dict.fromkeys(entry.answers.model for result in results for entry in result.entries))
     charts = [bars(result, names) for result in results if result.plain]
     spokes = _over_benchmarks(results, names)
-    if len(spokes) >= LEAST_AXES:
+    if len(spokes) >= LEAST_AXES and _whole(spokes, names):
         charts.append(radar("All benchmarks", spokes, names))
     for result in results:
         spokes = _over_categories(result, names)
         if LEAST_AXES <= len(spokes) <= MOST_AXES:
-            charts.append(radar(result.benchmark.title, spokes, names))
+            charts.append(radar(f"{result.benchmark.title}: by part", spokes, names))
     return charts + [curve(result, names) for result in results if _lines(result, names)]
 
 
@@ -90,14 +90,14 @@ def radar(title: str, spokes: Sequence[Spoke], names: Sequence[str]) -> str:
         end = _place(middle, x, y, reach)
         parts.append(f'<line class="grid" x1="{middle:.1f}" y1="{RADAR / 2}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"/>')
         parts.append(_spoke_label(spoke, middle, x, y, reach))
-    whole = [place for place in range(len(names)) if all(spoke.values[place] is not None for spoke in spokes)]
+    whole = _whole(spokes, names)
     for place in whole:
         values = [spoke.values[place] or 0.0 for spoke in spokes]
         parts.append(_outline(names[place], place, values, spokes, ways, middle, reach))
     ends = {spoke.end for spoke in spokes}
     note = f"The rim is {ends.pop():g}." if len(ends) == 1 else "Each spoke has a scale of its own."
     shown = [names[place] for place in whole]
-    return _figure(f"{title}: by part", int(RADAR * 1.6), RADAR, parts, legend=shown, colours=whole, note=note)
+    return _figure(title, int(RADAR * 1.6), RADAR, parts, legend=shown, colours=whole, note=note)
 
 
 def curve(result: Result, names: Sequence[str]) -> str:
@@ -149,6 +149,11 @@ def _spoke_label(spoke: Spoke, middle: float, x: float, y: float, reach: float) 
         f'<text class="tick" x="{place[0]:.1f}" y="{place[1] + 4:.1f}" text-anchor="{anchor}">'
         f"{escape(_short(spoke.name))}<title>0 to {spoke.end:g}</title></text>"
     )
+
+
+def _whole(spokes: Sequence[Spoke], names: Sequence[str]) -> list[int]:
+    """Models that have a figure on every spoke."""
+    return [place for place in range(len(names)) if all(spoke.values[place] is not None for spoke in spokes)]
 
 
 def _outline(

@@ -199,7 +199,7 @@ def _duels(results: Sequence[Result]) -> Table:
             duel.difference.wins,
             duel.difference.losses,
             duel.difference.ties,
-            round(duel.difference.detectable, 1),
+            round(duel.difference.detectable, 1) if duel.difference.wins + duel.difference.losses else None,
         )
         for result in results
         for duel in result.duels
