@@ -229,7 +229,7 @@ def lines_of(folder: Path) -> list[str]:
 
 def test_processes_share_the_work_and_nothing_is_asked_twice(tmp_path: Path) -> None:
     processes = [start(tmp_path, 120, 0.02) for _ in range(3)]
-    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    assert [process.wait(600) for process in processes] == [0, 0, 0]
     assert sorted(lines_of(tmp_path), key=int) == [str(number) for number in range(120)]
 
 
@@ -251,7 +251,7 @@ def kill_and_resume(folder: Path, kills: int, seed: int) -> None:
             with task(folder).path.open("ab") as file:
                 file.write(b'{"id": "torn')
     assert 0 < len(lines_of(folder)) < count, "they were killed in the middle"
-    assert start(folder, count, 0.0).wait(60) == 0
+    assert start(folder, count, 0.0).wait(600) == 0
     assert sorted(lines_of(folder), key=int) == [str(number) for number in range(count)]
 
 
