@@ -72,7 +72,7 @@ ROWS = (
     Row("colour of a thing", ("colour",), 1.0, "exact", 0.95),
     Row("shape of a thing", ("shape",), 1.0, "exact", 0.95),
     Row("number of things", ("count",), 1.0, "exact", 0.95),
-    Row("number of things among one or two others", ("most",), 1.0, "exact", None),
+    Row("number of things that nearly all are of a kind", ("most",), 1.0, "exact", None),
     Row("box of a named thing, IoU >= 0.5", ("box",), 1.0, "box", 0.85),
     Row("says that an absent thing is absent", ("absent",), 1.0, "exact", None),
     Row("is it there: yes or no", ("present",), 1.0, "exact", None),
@@ -243,6 +243,7 @@ def overlap(first: str, second: str) -> float:
 
 def write_card(folder: Path, rows: Sequence[dict[str, object]], count: int, notes: str) -> None:
     """`card.json` for programs and `CARD.md` for people, beside the weights."""
+    folder.mkdir(parents=True, exist_ok=True)
     card = {"samples_per_row": count, "rows": list(rows), "notes": notes}
     (folder / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     others = list(dict.fromkeys(name for row in rows for name in _readers(row)))

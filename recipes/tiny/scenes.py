@@ -140,11 +140,12 @@ def plan_count(rng: np.random.Generator, difficulty: float) -> Plan:
 
 
 def plan_most(rng: np.random.Generator, difficulty: float) -> Plan:
-    """A count of things of a kind among which one or two others are, often alike: what is easily told one too many."""
+    """A count of things of a kind that nearly all are of; none, one or two others, often alike, are what makes the
+    difference."""
     asked, noun = countable(rng, f"{pick(rng, [*COLOURS])} {pick(rng, SHAPES)}", kinds=KINDS_OF_SOME)
     most = crowd(difficulty)
     there = int(rng.integers(min(4, most), most + 1))
-    few = int(rng.integers(1, 3))
+    few = int(rng.integers(3))
     near = [one for name in asked for one in rivals(rng, name, few) if one not in asked]
     rest = others(rng, few, near or [n for n in NAMES if n not in asked])
     names = others(rng, there - few, asked) + rest

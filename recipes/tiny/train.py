@@ -39,7 +39,7 @@ from recipes.tiny.scenes import FURTHER, SCENE_SIZES
 from recipes.tiny.shape import model_config
 
 LINES = ("line",)
-SCENES = ("colour", "shape", *4 * ("count",), *5 * ("most",), *2 * ("box",), "absent", "present")
+SCENES = ("colour", "shape", *7 * ("count",), *3 * ("most",), *2 * ("box",), "absent", "present")
 """Tasks of a scene, the harder ones more often."""
 NOTES = ("note",)
 CLIPS = ("order", "order", "motion", "change", "change", "moves")
