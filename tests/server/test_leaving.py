@@ -252,18 +252,15 @@ def test_going_down_lets_requests_finish(model: LocalChatModel, tmp_path: Path) 
 
 def test_a_second_signal_does_not_wait(model: LocalChatModel, tmp_path: Path) -> None:
     with serving(model, tmp_path) as running:
-        answers: list[Any] = []
-        asking = threading.Thread(
-            target=lambda: answers.append(running.client.post("/v1/chat/completions", json={**LONG, "stream": True}))
-        )
-        asking.start()
-        eventually(lambda: at_work(running))
-        running.on_loop(lambda: running.server.handle_exit(15, None))
-        eventually(lambda: running.service.draining)
-        running.on_loop(lambda: running.server.handle_exit(15, None))
-        asking.join(5)
-        assert not asking.is_alive()
-        assert chunks_of(answers[0].text)[-1]["error"]["code"] == "draining"
+        connection = begun(running.port, {**LONG, "stream": True})
+        response = connection.getresponse()
+        first = response.read(100)  # the answer is under way
+        for _ in range(2):
+            running.on_loop(lambda: running.server.handle_exit(15, None))
+            eventually(lambda: running.service.draining)
+        text = (first + response.read()).decode()
+        connection.close()
+        assert chunks_of(text)[-1]["error"]["code"] == "draining"
 
 
 def test_nothing_is_answered_before_the_model_is_there(model: LocalChatModel, tmp_path: Path) -> None:
