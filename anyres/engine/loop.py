@@ -9,6 +9,7 @@ from functools import partial
 
 from anyres.engine.choosing import attempt
 from anyres.engine.core import Engine
+from anyres.engine.heap import Heap
 from anyres.engine.options import EngineStats
 from anyres.engine.ticket import Ticket
 from anyres.errors import BusyError, EngineError
@@ -29,6 +30,7 @@ class EngineLoop:
         self._stepping = threading.Lock()  # whoever holds it may touch the engine
         self._inbox: deque[tuple[str, Ticket]] = deque()
         self._state = _State()
+        self._heap = Heap()
         weakref.finalize(self, self._state.stop)
 
     @property
@@ -86,6 +88,7 @@ class EngineLoop:
 
     def _serve(self) -> None:
         while not self._state.closed:
+            self._heap.give_back()
             if not self._step() and not self._wait():
                 return
 
