@@ -99,8 +99,12 @@ def variant_of(text: str) -> Variant:
 
 
 def with_knobs(part: ImagePart | VideoPart, knobs: dict[str, Any]) -> ImagePart | VideoPart:
-    """Those of the knobs that this kind of part has; frames asked for in one way are not asked for in the other."""
+    """Those of the knobs that this kind of part has; frames asked for in one way are not asked for in the other, and a
+    limit that the part had gives way to one that is asked for beyond it."""
     given = {name: value for name, value in knobs.items() if hasattr(part, name)}
+    low, high = given.get("min_pixels", part.min_pixels), given.get("max_pixels", part.max_pixels)
+    if isinstance(low, int) and isinstance(high, int) and low > high:
+        given.setdefault(*("min_pixels", high) if "max_pixels" in given else ("max_pixels", low))
     if "nframes" in given:
         given.setdefault("fps", None)
     if "fps" in given and given["fps"] is not None:

@@ -22,6 +22,7 @@ from anyres.evaluation.run.asking import Answering, Asker
 from anyres.evaluation.run.judging import Judging
 from anyres.evaluation.run.record_file import RecordFile, read_records
 from anyres.evaluation.run.task import Overrides, Task
+from anyres.evaluation.run.variant import Variant
 from anyres.evaluation.sample import Sample
 from tests.evaluation.run.small import EXACT, JUDGED, Adder, benchmark, sums, task
 
@@ -154,6 +155,19 @@ def test_the_question_keeps_its_own_knobs_against_official_settings(tmp_path: Pa
     forced = replace(one, overrides=Overrides(max_pixels="checkpoint")).query(held[0])
     assert [part.max_pixels for part in forced.messages[0].parts[:2]] == ["checkpoint"] * 2  # type: ignore[union-attr]
     assert forced.options == GenerationOptions(max_tokens=9, temperature=0.0)
+
+
+def test_a_sweep_below_the_official_minimum_lowers_it_and_the_record_tells(tmp_path: Path) -> None:
+    held = [Sample("1", "1+1=", media=(ImagePart(PICTURE),))]
+    official = replace(benchmark(), settings=Settings(min_pixels=78400))
+    one = task(tmp_path, samples=held, benchmark=official, variant=Variant(knob="max_pixels", value=25088))
+    asked(one, Adder())
+    assert [one.settings["media"] for one in read_records(one.path).values()] == [
+        [{"min_pixels": 25088, "max_pixels": 25088}]
+    ]
+    other = task(tmp_path, samples=held, benchmark=official, overrides=Overrides(max_pixels=25088))
+    (part, _) = other.query(held[0]).messages[0].parts
+    assert (part.min_pixels, part.max_pixels) == (25088, 25088)  # type: ignore[union-attr]
 
 
 def compared(record: Record) -> Record:

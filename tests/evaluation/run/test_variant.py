@@ -92,6 +92,25 @@ def test_blind_takes_pictures_out_of_the_prompt_and_knobs_reach_each() -> None:
     assert PLAIN.messages(messages)[1].parts == messages[1].parts
 
 
+def test_the_limit_on_the_other_side_gives_way_to_a_knob() -> None:
+    """MMBench's official minimum is 78,400 pixels."""
+    official = (Message("user", (ImagePart(Path("a.png"), min_pixels=78400),)),)
+
+    def limits(text: str, messages: tuple[Message, ...] = official) -> tuple[object, object]:
+        (message,) = variant_of(text).messages(messages)
+        (part,) = message.parts
+        assert isinstance(part, ImagePart)
+        return part.min_pixels, part.max_pixels
+
+    assert limits("max_pixels=25088") == (25088, 25088)
+    assert limits("max_pixels=100352") == (78400, 100352)
+    bounded = (Message("user", (ImagePart(Path("a.png"), max_pixels=50176),)),)
+    assert limits("min_pixels=78400", bounded) == (78400, 78400)
+    assert limits("min_pixels=3136", bounded) == (3136, 50176)
+    from_checkpoint = (Message("user", (ImagePart(Path("a.png"), max_pixels="checkpoint"),)),)
+    assert limits("min_pixels=78400", from_checkpoint) == (78400, "checkpoint")
+
+
 @pytest.mark.parametrize(
     "text", ["", "blind", "shuffled", "circular", "pixels=50176", "max_pixels=200704", "nframes=8", "fps=0.5"]
 )
