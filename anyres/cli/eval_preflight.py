@@ -120,6 +120,7 @@ def _as_dict(
         "preview": found.preview,
         "trial": None if trial is None else _costs(trial, asked, prices),
         "problems": problems,
+        "remarks": found.remarks,
     }
 
 
@@ -140,6 +141,8 @@ def _show(told: dict[str, Any], found: "Findings") -> None:
     write_line(f"{found.benchmark}: {told['samples']:,} samples{official}, {told['media']:,} pictures or clips")
     for text in told["problems"]:
         write_line(f"  ! {text}")
+    for text in told["remarks"]:
+        write_line(f"  {text}")
     for error in found.broken[1:MOST_NAMED]:
         note(f"broken: {error}")
     for sample, file, bits in told["leaks"][:MOST_NAMED]:

@@ -60,6 +60,16 @@ class Findings:
             found.append(f"{len(self.unreadable):,} pictures or clips cannot be read, as that of {name}: {why}")
         return found
 
+    @property
+    def remarks(self) -> list[str]:
+        """What is worth knowing and may be as it should be."""
+        bare = sum(not sample.media for sample in self.samples)
+        if not bare:
+            return []
+        if bare == len(self.samples):
+            return ["no sample has a picture or clip: all is asked as text"]
+        return [f"{bare:,} of {len(self.samples):,} samples have neither picture nor clip"]
+
 
 class Trial(NamedTuple):
     """What a few samples, spread over the data, took. Means are over those that were answered.

@@ -9,7 +9,7 @@ from PIL import Image
 from anyres.evaluation.data.files import read_rows
 from anyres.evaluation.data.vlmevalkit import read_results
 from tests.cli.conftest import Run
-from tests.evaluation.shipped import DATA, needs_data
+from tests.evaluation.shipped import DATA, QUESTIONS, needs_data
 
 TSV = DATA / "mmbench-samples/mmbench_en_circular.tsv"
 OWN = "name: own\ndata: rows.jsonl\nmetric: exact\n"
@@ -62,6 +62,30 @@ def test_every_fault_of_data_is_told(run: Run, tmp_path: Path) -> None:
     shown = run("eval", "preflight", "--data", str(path), "--no-decode").stdout
     assert "cannot be read" not in shown
     assert "    [user] <picture>a" in shown
+
+
+def test_questions_without_pictures_are_a_remark_and_no_problem(run: Run, tmp_path: Path) -> None:
+    words = {"question": "a", "answer": "x"}
+    path = own(tmp_path, {"id": 1, **words}, {"id": 2, **words})
+    found = run("eval", "preflight", "--data", str(path))
+    assert (found.exit_code, "  no sample has a picture or clip" in found.stdout) == (0, True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "fine.png")
+    own(tmp_path, {"id": 1, **words}, {"id": 2, **words, "image": "fine.png"})
+    found = run("eval", "preflight", "--data", str(path), "--json")
+    (told,) = json.loads(found.stdout)
+    assert (found.exit_code, told["problems"]) == (0, [])
+    assert told["remarks"] == ["1 of 2 samples have neither picture nor clip"]
+    own(tmp_path, {"id": 2, **words, "image": "fine.png"})
+    (told,) = json.loads(run("eval", "preflight", "--data", str(path), "--json").stdout)
+    assert told["remarks"] == []
+
+
+@needs_data
+def test_the_shipped_questions_of_mathvista_are_text(run: Run) -> None:
+    found = run("eval", "preflight", "--data", f"MathVista={QUESTIONS}", "--json")
+    (told,) = json.loads(found.stdout)
+    assert (told["media"], told["problems"]) == (0, [])
+    assert told["remarks"] == ["no sample has a picture or clip: all is asked as text"]
 
 
 def test_five_samples_tell_what_the_run_takes(run: Run, tmp_path: Path, checkpoint: Path) -> None:
