@@ -225,7 +225,8 @@ def _run(
 
 def _tell(service: "Service", address: str) -> None:
     note(f"{service.names[0]} is served at {address}/v1 (the page: {address}/)")
-    note(f"  curl {address}/v1/chat/completions -H 'Content-Type: application/json' \\")
+    key = """ -H "Authorization: Bearer $ANYRES_API_KEY\"""" if service.settings.api_keys else ""
+    note(f"  curl {address}/v1/chat/completions{key} -H 'Content-Type: application/json' \\")
     note(f"""    -d '{{"model": "{service.names[0]}", "messages": [{{"role": "user", "content": "Hello"}}]}}'""")
 
 
