@@ -37,6 +37,12 @@ def test_the_guide_does_what_it_says(run: Run, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "outputs/run/report/report.html").is_file()
 
 
+def test_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#:]+)\)", GUIDE)
+    assert "evaluation-cases.md" in links
+    assert [link for link in links if not (ROOT / "docs" / link).is_file()] == []
+
+
 def test_every_key_and_metric_is_in_the_guide() -> None:
     keys = GUIDE.split("### Keys of the YAML")[1].split("## Benchmarks")[0]
     for name in (*OwnSpec.__dataclass_fields__, *METRICS):
