@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from anyres.chat import ImagePart, Message, TextPart
 from anyres.evaluation.benchmark import Benchmark, Extraction, Graded, Scoring, Settings
 from anyres.evaluation.cases.balance_sheet import COLUMNS, balance_sheet, lines
+from anyres.evaluation.cases.drawn import DrawnPicture
 from anyres.evaluation.extraction.json_answers import json_of
 from anyres.evaluation.metrics.groups import mean
 from anyres.evaluation.sample import Sample
@@ -49,7 +50,7 @@ def _sample(number: int) -> Sample:
     return Sample(
         id=f"balance-{number}",
         question=PROMPT,
-        media=(ImagePart(balance_sheet(number)),),
+        media=(ImagePart(DrawnPicture("balance_sheet", number, balance_sheet)),),
         golds=tuple(" | ".join(row.values()) for row in rows),
         categories={"category": "2024" if number == 0 else "drawn"},
         facts={"rows": rows},

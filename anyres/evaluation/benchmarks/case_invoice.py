@@ -6,6 +6,7 @@ from typing import Any
 
 from anyres.chat import ImagePart, Message, TextPart
 from anyres.evaluation.benchmark import Benchmark, Extraction, Graded, Scoring, Settings
+from anyres.evaluation.cases.drawn import DrawnPicture
 from anyres.evaluation.cases.invoice import FIELDS, invoice, invoice_fields
 from anyres.evaluation.extraction.json_answers import json_of
 from anyres.evaluation.metrics.groups import mean, percent
@@ -27,7 +28,7 @@ def _sample(number: int) -> Sample:
     return Sample(
         id=f"invoice-{number}",
         question=PROMPT.format(", ".join(FIELDS)),
-        media=(ImagePart(invoice(number)),),
+        media=(ImagePart(DrawnPicture("invoice", number, invoice)),),
         golds=tuple(f"{name}: {value}" for name, value in fields.items()),
         facts={"fields": fields},
     )

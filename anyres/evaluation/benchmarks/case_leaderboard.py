@@ -11,6 +11,7 @@ from pathlib import Path
 from anyres.chat import ImagePart, Message, TextPart
 from anyres.evaluation.benchmark import Benchmark, Graded, Scoring, Settings
 from anyres.evaluation.benchmarks.pubtabnet import grade_cells, grade_teds
+from anyres.evaluation.cases.drawn import DrawnPicture
 from anyres.evaluation.cases.leaderboard import columns, leaderboard, rows
 from anyres.evaluation.extraction.tables import table_of
 from anyres.evaluation.metrics.groups import mean, percent
@@ -36,7 +37,7 @@ def _sample(number: int) -> Sample:
     return Sample(
         id=f"leaderboard-{number}",
         question=PROMPT,
-        media=(ImagePart(leaderboard(number)),),
+        media=(ImagePart(DrawnPicture("leaderboard", number, leaderboard)),),
         golds=(f"<table><thead>{_row(columns())}</thead><tbody>{''.join(map(_row, below))}</tbody></table>",),
         facts={"rows": [list(row) for row in below]},
     )

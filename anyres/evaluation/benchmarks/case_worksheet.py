@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from anyres.chat import ImagePart, Message, TextPart
 from anyres.evaluation.benchmark import Benchmark, Extraction, Graded, Scoring, Settings
+from anyres.evaluation.cases.drawn import DrawnPicture
 from anyres.evaluation.cases.worksheet import expressions, worksheet
 from anyres.evaluation.extraction.chains import chains_of, plain_expression
 from anyres.evaluation.metrics.arithmetic import evaluate
@@ -45,7 +46,7 @@ def _sample(number: int) -> Sample:
     return Sample(
         id=f"sheet-{number}",
         question=PROMPT.format(len(wanted)),
-        media=(ImagePart(worksheet(number)),),
+        media=(ImagePart(DrawnPicture("worksheet", number, worksheet)),),
         golds=tuple(f"{text} = {evaluate(text)}" for text in wanted),
         categories={"category": "2024" if number == 0 else "drawn"},
         facts={"expressions": wanted},

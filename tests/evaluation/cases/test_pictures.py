@@ -2,21 +2,32 @@
 
 import hashlib
 import io
+import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
+from anyres.chat import ImagePart
+from anyres.evaluation.benchmark import Benchmark
+from anyres.evaluation.benchmarks import BENCHMARKS
 from anyres.evaluation.cases.balance_sheet import COLUMNS, PUBLISHED, balance_sheet, lines
+from anyres.evaluation.cases.drawn import DrawnPicture
 from anyres.evaluation.cases.invoice import FIELDS, invoice, invoice_fields
 from anyres.evaluation.cases.leaderboard import GROUPS, columns, leaderboard, rows
 from anyres.evaluation.cases.sheet import FONT
 from anyres.evaluation.cases.worksheet import EXPRESSIONS, expressions, worksheet
+from anyres.evaluation.data.rows import picture_cluster
+from anyres.evaluation.data.samples import read_samples
 from anyres.evaluation.metrics.arithmetic import evaluate
+from anyres.evaluation.run.key import Digests
+from anyres.processing.media import open_image
 
 PUBLISHED_RESULTS = (125, 520, 363, 8, 6, 169, 347, 1105, 10098, 258, 220, 18900, 13800, 60, 1000, 27, 5800, 8300)
+CASES = [one for one in BENCHMARKS.values() if one.drawn]
 DRAWN = {"worksheet": worksheet, "invoice": invoice, "balance_sheet": balance_sheet, "leaderboard": leaderboard}
 
 
@@ -69,6 +80,43 @@ def test_the_font_has_every_letter() -> None:
         texts += [cell for row in rows(number) for cell in row] + list(invoice_fields(number).values())
         texts += [text for row in expressions(number) for text in row]
     assert {letter for text in texts for letter in text if ord(letter) not in held} == set()
+
+
+def test_reading_and_grading_draw_nothing_and_a_picture_is_drawn_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The second process, which here forgets its files, finds it in the cache."""
+    monkeypatch.setenv("ANYRES_CACHE", str(tmp_path))
+    drawn: list[int] = []
+
+    def draw(number: int) -> bytes:
+        drawn.append(number)
+        return leaderboard(number)
+
+    picture = DrawnPicture("counted", 3, draw)
+    assert picture_cluster([ImagePart(picture)]) == "counted-3"
+    assert drawn == []
+    for _ in range(2):
+        assert open_image(picture).picture.size == Image.open(io.BytesIO(leaderboard(3))).size
+        Path(picture).unlink()
+    assert drawn == [3]
+    monkeypatch.setenv("ANYRES_CACHE", "off")
+    assert Path(picture).read_bytes() == leaderboard(3)
+    assert drawn == [3, 3]
+    Path(picture).unlink()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_pictures_of_samples_are_those_that_are_drawn(case: Benchmark, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By key and by path; until then none is drawn, whatever is read and graded."""
+    monkeypatch.setenv("ANYRES_CACHE", "off")
+    samples = read_samples(case, Path("nowhere")).samples
+    sources = [part.image for sample in samples for part in sample.media if isinstance(part, ImagePart)]
+    assert [type(source) for source in sources] == [DrawnPicture] * len(samples)
+    assert len({str(source) for source in sources}) == len(samples)
+    first = DRAWN[sources[0].name](0)
+    assert Digests().digest(sources[0]) == hashlib.sha256(first).hexdigest()
+    assert pickle.loads(pickle.dumps(sources[0])) == sources[0]
 
 
 @pytest.mark.parametrize("name", DRAWN)
