@@ -17,8 +17,9 @@ PIECES = re.compile(r"\.\s(?=[A-Z])|\n")
 KEYS = ("could be ", "so ", "is ", "thus ", "therefore ", "final ", "answer ", "result ")
 TRIVIAL = (":", ",", ".", "!", "?", ";", "'")
 WITH_COMMAS = re.compile(r"-?\b\d{1,3}(?:,\d{3})+\b")
-SCIENTIFIC = re.compile(r"-?\d+(?:\.\d+)?[eE][+-]?\d+")
-SIMPLE = re.compile(r"-?(?:\d+\.\d+|\.\d+|\d+\b)(?![eE][+-]?\d+)(?![,\d])")
+# The originals also try every later digit of a number, which finds nothing more and takes the square of its length.
+SCIENTIFIC = re.compile(r"-?(?<!\d)\d+(?:\.\d+)?[eE][+-]?\d+")
+SIMPLE = re.compile(r"-?(?:(?<!\d)\d+\.\d+|\.\d+|(?<!\d)\d+\b)(?![eE][+-]?\d+)(?![,\d])")
 
 
 def mmmu_answer_of(reply: Reply, sample: Sample) -> Extraction:
