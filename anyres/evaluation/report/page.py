@@ -10,15 +10,16 @@ import json
 from collections.abc import Sequence
 from html import escape
 from importlib.resources import files
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyres.chat import ImagePart
-from anyres.evaluation.benchmark import Extraction
+from anyres.evaluation.benchmark import Extraction, Graded
 from anyres.evaluation.record import Record
 from anyres.evaluation.report.charts import COLOURS, make_charts
 from anyres.evaluation.report.pictures import Album, answer_boxes, gold_boxes
 from anyres.evaluation.report.results import Entry, Result
 from anyres.evaluation.report.tables import Cell, Table, make_tables
+from anyres.evaluation.run.variant import MARK
 from anyres.evaluation.sample import Sample
 
 __all__ = ["MAX_PICTURE_BYTES", "make_page"]
@@ -27,6 +28,8 @@ MAX_PICTURE_BYTES = 24_000_000
 LONG = 40  # characters from which a cell may wrap
 OPEN = ("scores", "comparisons", "targets", "mme", "sweeps", "controls")
 """Tables that are seen at once; the others unfold."""
+JOINED = ("blind", "shuffled")
+"""Controls that ask each question once: their answers stand beside those to the question as it is."""
 FILTERS = """
 <label>Benchmark<select id=benchmark></select></label>
 <label>Scoring<select id=scoring></select></label>
@@ -125,31 +128,33 @@ def _fill(album: Album, results: Sequence[Result]) -> None:
     for is_wrong in (True, False):
         for result in results:
             wrong = {
-                one.sample.id
+                _joined_id(entry, one.sample.id)
                 for entry in result.entries
                 for one in entry.by[result.official.name].graded
                 if one.score < 1
             }
-            for sample in _samples(result):
-                for part in sample.media if (sample.id in wrong) is is_wrong else ():
+            for key, sample in _samples(result).items():
+                for part in sample.media if (key in wrong) is is_wrong else ():
                     album.add(part)
 
 
-def _samples(result: Result) -> list[Sample]:
-    """Those of every way that somebody answered, each once."""
+def _joined_id(entry: Entry, id_: str) -> str:
+    """What stands beside each other: blind or in another order, a question stays the question that it is."""
+    return id_.removesuffix(f"{MARK}{entry.answers.variant}") if entry.answers.variant in JOINED else id_
+
+
+def _samples(result: Result) -> dict[str, Sample]:
+    """Those of every way that somebody answered, each once, as they are where they were asked so."""
     found: dict[str, Sample] = {}
-    for entry in result.entries:
+    for entry in sorted(result.entries, key=lambda entry: entry.answers.variant in JOINED):
         for sample in entry.answers.samples:
             if sample.id in entry.answers.records:
-                found.setdefault(sample.id, sample)
-    return list(found.values())
+                found.setdefault(_joined_id(entry, sample.id), sample)
+    return found
 
 
 def _benchmark(result: Result, models: Sequence[str], album: Album, texts: _Texts) -> dict[str, Any]:
-    by = [
-        {name: {one.sample.id: one for one in scored.graded} for name, scored in entry.by.items()}
-        for entry in result.entries
-    ]
+    told = [_told(entry) for entry in result.entries]
     return {
         "name": result.benchmark.name,
         "title": result.benchmark.title,
@@ -157,22 +162,35 @@ def _benchmark(result: Result, models: Sequence[str], album: Album, texts: _Text
         "entries": [
             {"name": entry.name, "colour": models.index(entry.answers.model) % COLOURS} for entry in result.entries
         ],
-        "samples": [_sample(sample, result.entries, by, album, texts) for sample in _samples(result)],
+        "samples": [
+            _sample(sample, [one.get(key) for one in told], album, texts) for key, sample in _samples(result).items()
+        ],
     }
 
 
-def _sample(
-    sample: Sample, entries: Sequence[Entry], by: Sequence[dict[str, Any]], album: Album, texts: _Texts
-) -> dict[str, Any]:
+class _Told(NamedTuple):
+    """An answer to a sample, the sample as it was asked, and what each scoring made of it."""
+
+    record: Record
+    sample: Sample
+    scored: tuple[Graded | None, ...]
+
+
+def _told(entry: Entry) -> dict[str, _Told]:
+    """By what they are joined by."""
+    by = [{one.sample.id: one for one in scored.graded} for scored in entry.by.values()]
+    return {
+        _joined_id(entry, sample.id): _Told(record, sample, tuple(one.get(sample.id) for one in by))
+        for sample in entry.answers.samples
+        if (record := entry.answers.records.get(sample.id)) is not None
+    }
+
+
+def _sample(sample: Sample, told: Sequence[_Told | None], album: Album, texts: _Texts) -> dict[str, Any]:
     media = [album.add(part) for part in sample.media]
     first = album.thumbnails.get(media[0]) if media and isinstance(sample.media[0], ImagePart) else None
     size = None if first is None else (first.width, first.height)
-    answers = [
-        _answer(record, [one.get(sample.id) for one in scored.values()], size, texts)
-        if (record := entry.answers.records.get(sample.id)) is not None
-        else None
-        for entry, scored in zip(entries, by, strict=True)
-    ]
+    answers = [None if one is None else _answer(one, sample, size, texts) for one in told]
     return {
         "id": sample.id,
         "question": sample.question,
@@ -185,7 +203,9 @@ def _sample(
     }
 
 
-def _answer(record: Record, scored: Sequence[Any], size: tuple[int, int] | None, texts: _Texts) -> dict[str, Any]:
+def _answer(told: _Told, shown: Sample, size: tuple[int, int] | None, texts: _Texts) -> dict[str, Any]:
+    record = told.record
+    moved = f"in its order of options the gold is {' or '.join(told.sample.golds)}; "
     return {
         "raw": texts.place(record.raw),
         "prompt": texts.place(record.prompt),
@@ -193,8 +213,10 @@ def _answer(record: Record, scored: Sequence[Any], size: tuple[int, int] | None,
         "finish": record.finish_reason,
         "judged": record.judged,
         "boxes": answer_boxes(record, size),
-        "by": [None if one is None else [_shown(one.extraction), one.extraction.rule, one.score] for one in scored],
-        "facts": _facts(record),
+        "by": [
+            None if one is None else [_shown(one.extraction), one.extraction.rule, one.score] for one in told.scored
+        ],
+        "facts": (moved if told.sample.options != shown.options else "") + _facts(record),
     }
 
 

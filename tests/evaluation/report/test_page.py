@@ -13,8 +13,9 @@ from PIL import Image
 
 from anyres.evaluation.report.page import make_page
 from anyres.evaluation.report.results import Answers, make_result
+from anyres.evaluation.run.variant import variant_of
 from anyres.evaluation.sample import Sample
-from tests.evaluation.report.made_up import HOSTILE, LETTERS, answers, record, result
+from tests.evaluation.report.made_up import HOSTILE, LETTERS, answers, record, result, samples
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
@@ -135,6 +136,47 @@ def test_flips_and_other_filters(browser: Any, report: Path) -> None:
     assert opened.rows() == [str(place) for place in range(0, 30, 3)]
     opened.page.fill("#search", "number 12")
     assert opened.rows() == ["12"]
+    assert opened.complaints == []
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of six questions: 0 to 3 are right with the picture, 2 to 4 without; in another order the letters change."""
+    asked = samples(image=picture())[:6]
+    plain = {one.id: record(one.id, "tiny", one.golds[0] if int(one.id) < 4 else "-") for one in asked}
+    told = [Answers("tiny", "", asked, plain)]
+    for control in ("blind", "shuffled"):
+        changed = list(variant_of(control).samples(asked))
+        right = {f"{number}#{control}" for number in (2, 3, 4)}
+        records = {
+            one.id: record(one.id, "tiny", one.golds[0] if one.id in right else "-", variant=control) for one in changed
+        }
+        told.append(Answers("tiny", control, changed, records))
+    path = tmp_path_factory.mktemp("controlled") / "report.html"
+    path.write_text(make_page([make_result(LETTERS, told, draws=10)], title="", about=""), encoding="utf-8")
+    return path
+
+
+def test_a_question_asked_blind_stands_beside_itself(controlled: Path) -> None:
+    text = controlled.read_text(encoding="utf-8")
+    (held,) = json.loads(re.search(r"<script[^>]*id=data>(.*?)</script>", text, re.DOTALL)[1])["benchmarks"]  # type: ignore[index]
+    assert [one["name"] for one in held["entries"]] == ["tiny", "tiny (blind)", "tiny (shuffled)"]
+    assert [one["id"] for one in held["samples"]] == list("012345")
+    scores = [[answer["by"][0][2] for answer in one["answers"]] for one in held["samples"]]
+    assert scores == [[1, 0, 0], [1, 0, 0], [1, 1, 1], [1, 1, 1], [0, 1, 1], [0, 0, 0]]
+    facts = [answer["facts"] for answer in held["samples"][2]["answers"]]
+    assert [one.startswith("in its order of options the gold is A; ") for one in facts] == [False, False, True]
+
+
+@needs_browser
+def test_blind_flips_are_filtered_both_ways(browser: Any, controlled: Path) -> None:
+    opened = Page(browser, controlled)
+    opened.page.select_option("#first", label="tiny")
+    opened.page.select_option("#second", label="tiny (blind)")
+    opened.show("show", "gained")
+    assert opened.rows() == ["0", "1"], "right with the picture only"
+    opened.show("show", "lost")
+    assert opened.rows() == ["4"], "right without it only"
     assert opened.complaints == []
 
 
