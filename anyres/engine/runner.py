@@ -104,6 +104,7 @@ class Runner:
         self._encode_patches = encode_patches
         head = model.model.embed_tokens if model.config.text.tie_word_embeddings else model.lm_head
         self.row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
+        self._patch_step = _row_step(model.visual) * model.config.vision.merge_area
         self._lock = RLock()
 
     @torch.no_grad()
@@ -160,9 +161,16 @@ class Runner:
     def _encode_pack(self, parts: Run[VisualPart]) -> Tensor:
         grids = [(part.stop - part.start, *part.visual.grid_thw[1:]) for part in parts]
         pixels_PX = torch.cat([part.patches() for part in parts]).to(self.model.device)
+        merge, wanted = (
+            self.model.config.vision.spatial_merge_size,
+            len(pixels_PX) // self.model.config.vision.merge_area,
+        )
+        padding = -len(pixels_PX) % self._patch_step
+        if padding:  # a picture of nothing, which no other sees
+            pixels_PX, grids = F.pad(pixels_PX, (0, 0, 0, padding)), [*grids, (1, merge, padding // merge)]
 
         def again() -> Tensor:
-            return self.model.encode(pixels_PX, grids)
+            return self.model.encode(pixels_PX, grids)[:wanted]
 
         visual_MD = again()
         while not _finite(visual_MD):

@@ -31,7 +31,7 @@ def test_a_prepared_folder_is_found_by_the_name_of_its_benchmark(run: Run, tmp_p
     (told,) = json.loads(looked.stdout)
     assert (told["samples"], told["media"], told["no_gold"], told["unreadable"]) == (78, 20, 0, [])
     assert looked.exit_code == bool(told["problems"])
-    assert all("samples, while the published benchmark has" in text for text in told["problems"])
+    assert all("while the published benchmark has" in text for text in told["problems"])
     assert "[user] <picture>Question: " in told["preview"]
     wrong = run("eval", "prepare", str(TSV), "-o", str(tmp_path / "x"), "--checksum", "0" * 32)
     assert (wrong.exit_code, "md5" in wrong.stderr) == (2, True)
