@@ -199,7 +199,8 @@ def test_the_wrong_key_and_the_wrong_model(base_url: str) -> None:
 def test_a_stream_that_is_closed_is_aborted_there(remote: RemoteChatModel, local: LocalChatModel) -> None:
     from tests.server.serving import eventually
 
-    stream = remote.stream_chat(HELLO, options=GenerationOptions(max_tokens=2000, temperature=1.0, stop_loops=False))
+    endless = GenerationOptions(max_tokens=2000, temperature=1.0, seed=3, stop_loops=False, ignore_eos=True)
+    stream = remote.stream_chat(HELLO, options=endless)
     next(stream)
     stream.close()
     assert eventually(lambda: local.stats.running == 0) < 5
