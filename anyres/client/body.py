@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from anyres.chat import GenerationOptions, ImagePart, Message, Part, TextPart, VideoPart
 from anyres.client.calls import split_calls
 from anyres.client.clips import video_parts
-from anyres.client.dialect import Dialect
+from anyres.client.dialect import BEYOND_OPENAI, Dialect
 from anyres.client.forms import form_fields
 from anyres.client.media import MediaRules, Sent, picture_parts
 from anyres.errors import MessageError, OptionError
@@ -18,6 +18,7 @@ __all__ = ["Outgoing", "chat_request"]
 OWN_FIELDS = ("messages", "model", "n", "stream", "stream_options")
 _SAMPLING = ("temperature", "top_p", "seed")
 _PENALTIES = ("presence_penalty", "frequency_penalty")
+UNSET = GenerationOptions()
 
 
 class Outgoing(NamedTuple):
@@ -61,11 +62,11 @@ def extra_fields(extra: Mapping[str, Any] | None) -> dict[str, Any]:
 def _option_fields(options: GenerationOptions, dialect: Dialect) -> dict[str, Any]:
     fields = {name: getattr(options, name) for name in _SAMPLING if getattr(options, name) is not None}
     fields |= {name: getattr(options, name) for name in _PENALTIES if getattr(options, name) != 0}
-    for name in ("top_k", "min_p", "repetition_penalty"):
-        value = getattr(options, name)
-        if value is not None and name not in dialect.draws:
-            raise OptionError(name, repr(value), f"None; an endpoint of dialect {dialect.name} does not know it")
-        fields |= {dialect.draws[name]: value} if value is not None else {}
+    for name in BEYOND_OPENAI:
+        value, unset = getattr(options, name), getattr(UNSET, name)
+        if value != unset and name not in dialect.draws:
+            raise OptionError(name, repr(value), f"{unset!r}; an endpoint of dialect {dialect.name} does not know it")
+        fields |= {dialect.draws[name]: value} if value != unset else {}
     if options.max_tokens is not None:
         fields[dialect.max_tokens] = options.max_tokens
     if options.stop:

@@ -7,22 +7,23 @@ from urllib.parse import urlsplit
 
 from anyres.errors import OptionError
 
-__all__ = ["DIALECTS", "Dialect", "dialect_of_address", "dialect_of_models", "named_dialect"]
+__all__ = ["BEYOND_OPENAI", "DIALECTS", "Dialect", "dialect_of_address", "dialect_of_models", "named_dialect"]
 
 VideoForm = Literal["file", "frames", "jpeg_frames", "images"]
 _RANGE = frozenset({"min_pixels", "max_pixels"})
 _SIZE = _RANGE | {"resized_height", "resized_width"}
-_SAME_NAMES = {name: name for name in ("top_k", "min_p", "repetition_penalty")}
+BEYOND_OPENAI = ("top_k", "min_p", "repetition_penalty", "min_tokens", "stop_token_ids", "ignore_eos")
+_SAME_NAMES = {name: name for name in BEYOND_OPENAI}
 
 
 @dataclass(frozen=True)
 class Dialect:
     """One kind of server.
 
-    `draws` gives its names for the sampling options that OpenAI lacks; `image_names` and `video_names` may stand beside
-    a picture or clip; `video` is how a clip travels: its file, a list of frames, frames in one data: URL (vLLM), or
-    pictures one by one; `video_else` what is left where a file cannot be sent. `keeps_marks` makes it write Qwen2-VL's
-    marks of boxes, which some leave out. One that `sizes_itself` resizes pictures by the rule that we would use.
+    `draws` gives its names for the options that OpenAI lacks, of drawing and ending; `image_names` and `video_names`
+    may stand beside a picture or clip; `video` is how a clip travels: its file, a list of frames, frames in one data:
+    URL (vLLM), or pictures one by one; `video_else` what is left where no file can be sent. `keeps_marks` has it write
+    Qwen2-VL's marks of boxes, which some leave out. One that `sizes_itself` resizes pictures by the rule we would use.
     """
 
     name: str
@@ -52,7 +53,15 @@ DIALECTS: Mapping[str, Dialect] = {
         ),
         Dialect("vllm", draws=_SAME_NAMES, video="jpeg_frames", keeps_marks={"skip_special_tokens": False}),
         Dialect("sglang", draws=_SAME_NAMES, video="file", keeps_marks={"skip_special_tokens": False}),
-        Dialect("llama.cpp", draws={**_SAME_NAMES, "repetition_penalty": "repeat_penalty"}),
+        Dialect(
+            "llama.cpp",
+            draws={
+                "top_k": "top_k",
+                "min_p": "min_p",
+                "repetition_penalty": "repeat_penalty",
+                "ignore_eos": "ignore_eos",
+            },
+        ),
         Dialect(
             "dashscope",
             draws={"top_k": "top_k", "repetition_penalty": "repetition_penalty"},

@@ -132,10 +132,23 @@ def test_options_openai_lacks(dialect: str, fields: dict[str, Any], server: Fake
     assert fields.items() <= server.body.items()
 
 
-@pytest.mark.parametrize("knob", ["top_k", "min_p", "repetition_penalty"])
-def test_an_option_the_server_does_not_know_is_an_error(knob: str, server: FakeServer, make: Make) -> None:
+@pytest.mark.parametrize("dialect", ["anyres", "vllm", "sglang"])
+def test_what_ends_an_answer_is_told(dialect: str, server: FakeServer, make: Make) -> None:
+    server.replies = [completion(), completion()]
+    model = make(dialect=dialect)
+    model.chat(HELLO, options=GenerationOptions(min_tokens=3, stop_token_ids=(7, 8), ignore_eos=True))
+    assert {"min_tokens": 3, "stop_token_ids": [7, 8], "ignore_eos": True}.items() <= server.body.items()
+    model.chat(HELLO, options=GenerationOptions())
+    assert not {"min_tokens", "stop_token_ids", "ignore_eos"} & server.body.keys()
+
+
+UNKNOWN = [("top_k", 1), ("min_p", 1), ("repetition_penalty", 1), ("min_tokens", 1), ("stop_token_ids", (1,))]
+
+
+@pytest.mark.parametrize(("knob", "value"), [*UNKNOWN, ("ignore_eos", True)])
+def test_an_option_the_server_does_not_know_is_an_error(knob: str, value: Any, server: FakeServer, make: Make) -> None:
     with pytest.raises(OptionError, match=f"{knob}.*openai"):
-        make(dialect="openai").chat(HELLO, options=GenerationOptions(**{knob: 1}))
+        make(dialect="openai").chat(HELLO, options=GenerationOptions(**{knob: value}))
     assert server.seen == []
 
 
