@@ -29,6 +29,7 @@ from anyres.processing.video import (
     smart_nframes,
     video_to_visual,
 )
+from tests.scheduling import ordinary_scheduling
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "vision.npz"
 CLIPS = Path(__file__).parents[2] / "examples" / "clips"
@@ -68,7 +69,7 @@ def numbered_clip(
     container: str, codec: str, options: tuple[tuple[str, str], ...], count: int = 60, fps: int = 10
 ) -> bytes:
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
+    with ordinary_scheduling(), av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=fps, options=dict(options))
         stream.width, stream.height = 96, 64
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"

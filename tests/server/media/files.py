@@ -10,6 +10,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from tests.scheduling import ordinary_scheduling
+
 
 def url(data: bytes, kind: str = "image/png") -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode()}"
@@ -58,7 +60,7 @@ def clip(
 ) -> bytes:
     """Frames that differ everywhere from each other."""
     file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
+    with ordinary_scheduling(), av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
         stream.width, stream.height = size
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
