@@ -1,6 +1,7 @@
 """`anyres chat` as people use it: the command on a pseudo-terminal, its screen read by a terminal emulator."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,6 +20,11 @@ PATIENCE_S = 40.0  # on a busy machine the command takes seconds to start
 ENTER, ALT_ENTER, CTRL_C, CTRL_D, CTRL_J, UP, TAB = "\r", "\x1b\r", "\x03", "\x04", "\n", "\x1b[A", "\t"
 
 
+def _take_ctrl_c() -> None:
+    """A shell has its background jobs ignore it, and what they start inherits that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Terminal:
     """The command, what its screen shows, and every byte that it wrote."""
 
@@ -27,7 +33,14 @@ class Terminal:
         self._stream = pyte.ByteStream(self.screen)
         self.written = b""
         command = ["-m", "anyres.cli", "chat", *arguments]
-        self.child = pexpect.spawn(sys.executable, command, env=environ, dimensions=(ROWS, COLUMNS), timeout=PATIENCE_S)
+        self.child = pexpect.spawn(
+            sys.executable,
+            command,
+            env=environ,
+            dimensions=(ROWS, COLUMNS),
+            timeout=PATIENCE_S,
+            preexec_fn=_take_ctrl_c,
+        )
 
     def type(self, keys: str) -> None:
         self.child.send(keys)
