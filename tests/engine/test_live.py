@@ -89,12 +89,15 @@ def test_each_pair_is_encoded_once(model: LocalChatModel, encoded: list[int]) ->
 
 @pytest.fixture
 def encoded(model: LocalChatModel, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Patches of every pass of the vision encoder."""
+    """Patches of every pass of the vision encoder, but for the row of blocks that fills a pass up."""
     seen: list[int] = []
-    plain = model.model.encode
-    monkeypatch.setattr(
-        model.model, "encode", lambda pixels_PX, grids: (seen.append(len(pixels_PX)), plain(pixels_PX, grids))[1]
-    )
+    plain, merge = model.model.encode, model.config.vision.spatial_merge_size
+
+    def encode(pixels_PX: torch.Tensor, grids: list[tuple[int, int, int]]) -> torch.Tensor:
+        seen.append(sum(t * h * w for t, h, w in grids if h > merge))
+        return plain(pixels_PX, grids)
+
+    monkeypatch.setattr(model.model, "encode", encode)
     return seen
 
 
