@@ -15,3 +15,8 @@ def _no_cache_of_the_user() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ANYRES_CACHE", "off")
         yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the page come last: Playwright leaves an event loop running in this thread until the session ends."""
+    items.sort(key=lambda item: "tests/server/page/" in item.nodeid)
