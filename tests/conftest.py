@@ -10,10 +10,14 @@ settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_cache_of_the_user() -> Iterator[None]:
-    """Nothing is read from, or left in, the caches of whoever runs the tests."""
+def _nothing_of_the_user() -> Iterator[None]:
+    """Nothing is read from, or left in, the caches of whoever runs the tests, and no terminal has a width.
+
+    pytest-xdist gives its workers one.
+    """
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("ANYRES_CACHE", "off")
+        patched.delenv("COLUMNS", raising=False)
         yield
 
 

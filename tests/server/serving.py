@@ -107,6 +107,15 @@ def serving(model: LocalChatModel, tmp: Path, limits: MediaLimits | None = None,
         assert not thread.is_alive(), "the server did not end"
 
 
+@contextmanager
+def cut_short(running: Running, tokens: int) -> Iterator[None]:
+    """Who asks for so many tokens inside gets fewer, and then nobody is at work any more."""
+    before = running.service.model.stats.answer_tokens
+    yield
+    eventually(running.idle)
+    assert running.service.model.stats.answer_tokens - before < tokens
+
+
 def eventually(right: Callable[[], bool], within_s: float = WAIT_S) -> float:
     """Waits until it is so, and gives the seconds."""
     started = time.monotonic()

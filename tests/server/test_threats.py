@@ -38,7 +38,7 @@ def refused(server: Running, param: str | None, *, code: str = "invalid_value", 
         "/v1/chat/completions", content=json.dumps(body), headers={"content-type": "application/json"}
     )
     assert reply.status_code == 400, reply.text[:300]
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     error: dict[str, Any] = reply.json()["error"]
     assert set(error) == {"message", "type", "param", "code"}
     assert error["type"] == "invalid_request_error"

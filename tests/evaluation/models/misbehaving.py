@@ -17,6 +17,10 @@ class Endpoint(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.tries: Counter[str] = Counter()
+        self.silent = 0
+        self.most_silent = 0
+        """Questions that were left without an answer at one time."""
+        self.counting = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -56,7 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
         if deed.isdigit():
             self._reply(int(deed), {"error": {"message": f"{deed} on purpose", "type": "test"}})
         elif deed == "silent":
+            self._count(1)
             time.sleep(SILENT_S)
+            self._count(-1)
         elif deed == "garbage":
             self._send(200, b"<html>no JSON</html>")
         elif deed == "cut":
@@ -68,6 +74,12 @@ class _Handler(BaseHTTPRequestHandler):
             message = {"role": "assistant", "content": "an answer"}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
             self._reply(200, {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
+
+    def _count(self, silent: int) -> None:
+        server: Endpoint = self.server  # type: ignore[assignment]
+        with server.counting:
+            server.silent += silent
+            server.most_silent = max(server.most_silent, server.silent)
 
     def _reply(self, status: int, value: object) -> None:
         self._send(status, json.dumps(value).encode())

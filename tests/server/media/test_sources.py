@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -221,11 +220,9 @@ def test_everything_else_reads_the_same(root: Path) -> None:
         f"file://[{root}/a.png",
         "file:///",
     ]
-    begun = time.monotonic()
     for source in [f"file://{root}{name}" for name in names] + whole:
         error = refused(source, limits=limits)
         assert (error.code, str(error)) == ("invalid_image_url", WORDS), source
-    assert time.monotonic() - begun < 5  # no wait for a pipe
 
 
 def test_no_files_without_a_root(root: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.server.page.conftest import Opened
 from tests.server.page.fake import Fake, Script
@@ -50,7 +51,7 @@ def test_another_server_answers_beside_this_one_and_both_stream(opened: Opened, 
     fake.asked.clear()
     opened.ask("Tell.", wait=False)
     page.locator(".answer").nth(1).get_by_text("word3").wait_for()
-    assert page.locator(".answer").nth(1).locator("[data-figure]").count() == 0
+    expect(page.locator(".answer").nth(1).locator("[data-figure]")).to_have_count(0)
     page.locator(".answer").nth(0).locator("[data-figure=written]").wait_for()
     page.locator(".answer").nth(1).locator("[data-figure=written]").wait_for()
     assert "word59" in page.locator(".answer").nth(1).inner_text()

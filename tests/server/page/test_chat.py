@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from playwright.sync_api import expect
 
 from anyres.engine.engine import LocalChatModel
 from anyres.grounding import Box, parse_grounding
@@ -80,8 +81,8 @@ def test_words_come_as_they_are_made_and_can_be_stopped(opened: Opened, scan: Pa
     stopped = page.locator(".answer .plain").inner_text()
     page.wait_for_timeout(500)
     assert page.locator(".answer .plain").inner_text() == stopped
-    assert page.locator(".verdict").count() == 0  # what was stopped breaks no schema
-    assert page.locator(".send.stop").count() == 0
+    expect(page.locator(".verdict")).to_have_count(0)  # what was stopped breaks no schema
+    expect(page.locator(".send.stop")).to_have_count(0)
 
 
 def test_escape_stops(opened: Opened) -> None:
@@ -103,7 +104,7 @@ def test_answering_again_and_editing_keep_the_versions_before(opened: Opened, sh
     page.locator(".question").hover()
     page.get_by_role("button", name="Edit the question").click()
     assert page.locator(".composer > textarea").input_value() == "How many circles are there?"
-    assert page.locator(".attached").count() == 1
+    expect(page.locator(".attached")).to_have_count(1)
     page.locator("[data-figure=time]").wait_for()
     page.locator(".composer > textarea").fill("What colour is the square?")
     page.keyboard.press("Enter")
@@ -156,10 +157,10 @@ def test_text_and_box_light_up_together(opened: Opened, shapes: Path) -> None:
     assert page.locator(".markdown").inner_text() == "Here is one and two."
     page.locator(".chip", has_text="two").hover()
     page.locator(".mark.active", has_text="two").wait_for()
-    assert page.locator(".mark.active").count() == 1
+    expect(page.locator(".mark.active")).to_have_count(1)
     page.locator(".mark", has_text="one").hover()
     page.locator(".chip.active", has_text="one").wait_for()
-    assert page.locator(".chip.active").count() == 1
+    expect(page.locator(".chip.active")).to_have_count(1)
     page.locator(".chip", has_text="two").click()
     assert page.evaluate("document.activeElement.textContent.trim()") == "two"
 
@@ -185,7 +186,7 @@ def test_a_structured_answer_is_checked_and_folds(opened: Opened, shapes: Path) 
     opened.attach(shapes)
     opened.ask("What colour is the square?")
     page.get_by_text("Fits the schema").wait_for()
-    assert page.locator(".tree .value").count() == 2
+    expect(page.locator(".tree .value")).to_have_count(2)
     page.locator(".tree summary").click()
     assert not page.locator(".tree .value").first.is_visible()
     page.get_by_role("button", name="Copy JSON").click()
@@ -209,7 +210,7 @@ def test_a_schema_that_is_none_keeps_the_question_here(opened: Opened) -> None:
     page.locator(".composer > textarea").fill("Hello")
     page.keyboard.press("Enter")
     page.get_by_text("Neither a JSON schema").wait_for()
-    assert page.locator(".bubble").count() == 0
+    expect(page.locator(".bubble")).to_have_count(0)
 
 
 def test_tables_are_copied_as_csv_and_markdown(opened: Opened) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.server.page.conftest import Opened
 
@@ -102,7 +103,7 @@ def test_other_places_are_inert_too(opened: Opened, field: str) -> None:
     page.wait_for_timeout(200)
     assert page.evaluate("window.hit") is None
     assert opened.elsewhere == []
-    assert page.locator(".answer img").count() == 0
+    expect(page.locator(".answer img")).to_have_count(0)
     if field == "error":
         opened.forgive("400")
 

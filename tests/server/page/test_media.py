@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from playwright.sync_api import expect
 
 from anyres.chat import VideoPart
 from anyres.engine.engine import LocalChatModel
@@ -50,7 +51,7 @@ def test_pasted_words_stay_words(opened: Opened) -> None:
     page.locator(".composer > textarea").focus()
     page.keyboard.press("Control+V")
     assert page.locator(".composer > textarea").input_value() == "only words"
-    assert page.locator(".attached").count() == 0
+    expect(page.locator(".attached")).to_have_count(0)
 
 
 def test_the_page_shows_where_to_drop(opened: Opened, shapes: Path) -> None:
@@ -70,7 +71,7 @@ def test_what_is_no_picture_is_refused_in_words(opened: Opened, tmp_path: Path) 
         large.truncate(21 << 20)
     page.set_input_files(".bar-tools input[type=file]", tmp_path / "c.jpg")
     page.get_by_text("c.jpg is larger than 20 MiB").wait_for()
-    assert page.locator(".attached").count() == 0
+    expect(page.locator(".attached")).to_have_count(0)
 
 
 def test_no_more_pictures_than_the_server_takes(opened: Opened, shapes: Path) -> None:
@@ -79,7 +80,7 @@ def test_no_more_pictures_than_the_server_takes(opened: Opened, shapes: Path) ->
     opened.page.set_input_files(".bar-tools input[type=file]", {"name": "9.png", **picture})
     opened.page.get_by_text("A question can have 8 pictures.").wait_for()
     opened.page.get_by_role("button", name="Remove 3.png").click()
-    assert opened.page.locator(".attached").count() == 7
+    expect(opened.page.locator(".attached")).to_have_count(7)
 
 
 def test_the_camera_takes_a_picture(opened: Opened) -> None:
@@ -134,15 +135,15 @@ def document(tmp_path: Path) -> Path:
 def test_a_document_is_shown_as_pages_and_sent_whole(opened: Opened, document: Path) -> None:
     page = opened.page
     opened.attach(document)
-    assert page.locator(".attached .thumb").count() == 2
+    expect(page.locator(".attached .thumb")).to_have_count(2)
     page.get_by_text("2 pages").wait_for()
     with page.expect_request("**/v1/chat/completions") as sent:
         opened.ask("What colour is the square?")
     part = sent.value.post_data_json["messages"][0]["content"][0]
     assert part["type"] == "file"
     assert base64.b64decode(part["file"]["file_data"].split(",")[1]) == document.read_bytes()
-    assert page.locator(".shown-picture").count() == 2
-    assert page.locator(".failure").count() == 0
+    expect(page.locator(".shown-picture")).to_have_count(2)
+    expect(page.locator(".failure")).to_have_count(0)
     page.reload()
     page.locator(".shown-picture .tag", has_text="Page 2").wait_for()
 
@@ -179,13 +180,13 @@ def test_a_part_of_a_clip_is_chosen_on_the_timeline(opened: Opened) -> None:
         page.keyboard.press("ArrowRight")
     page.get_by_label("Rate").select_option("8")
     page.locator("[data-seen] li .time", has_text="0:00.5").wait_for()
-    assert page.locator("[data-seen] li").count() == 8
+    expect(page.locator("[data-seen] li")).to_have_count(8)
     with page.expect_request("**/v1/chat/completions") as sent:
         opened.ask("Does anything move?")
     part = sent.value.post_data_json["messages"][0]["content"][0]
     assert (part["type"], part["video_start"], part["fps"]) == ("video_url", 0.5, 8)
     assert page.locator(".markdown").inner_text().strip() in ("yes", "no")
-    assert page.locator(".clip-shown video").count() == 1
+    expect(page.locator(".clip-shown video")).to_have_count(1)
 
 
 def test_a_clip_this_browser_cannot_play_is_seen_by_the_server(opened: Opened) -> None:
@@ -221,7 +222,7 @@ def test_the_live_camera_gathers_lets_go_and_answers(opened: Opened) -> None:
     questions = [one for one in again.value.post_data_json["messages"] if one["role"] == "user"]
     assert questions[0]["content"] == "Does anything move?"
     page.get_by_role("button", name="End the live camera").click()
-    assert page.locator(".live").count() == 0
+    expect(page.locator(".live")).to_have_count(0)
 
 
 def test_a_new_question_interrupts_the_answer(opened: Opened) -> None:
@@ -250,4 +251,4 @@ def test_a_picture_is_shown_as_the_model_sees_it(opened: Opened, shapes: Path) -
       return [...c.getContext("2d").getImageData(c.width * 0.18, c.height * 0.31, 1, 1).data].slice(0, 3); }""")
     assert np.allclose(colour, (215, 30, 35), atol=12)
     page.keyboard.press("Escape")
-    assert page.locator("dialog").count() == 0
+    page.locator("dialog").wait_for(state="detached")
