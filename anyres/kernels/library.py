@@ -3,6 +3,7 @@
 import ctypes
 import functools
 import logging
+import os
 from enum import IntEnum
 from pathlib import Path
 
@@ -57,16 +58,32 @@ def instruction_sets() -> tuple[Isa, ...]:
 
 @functools.cache
 def best_isa() -> Isa | None:
-    """The fastest instruction set here, or None where torch is faster: plain C++ is for tests."""
+    """The fastest instruction set here, or None where torch is faster: plain C++ is for tests.
+
+    The environment variable ANYRES_ISA names another one, `avx2` for instance; OptionError where that is not to be had.
+    """
+    if named := os.environ.get("ANYRES_ISA"):
+        return _named(named)
     fast = [isa for isa in instruction_sets() if isa != Isa.SCALAR]
     return fast[-1] if fast else None
+
+
+def _named(name: str) -> Isa:
+    for isa in instruction_sets():
+        if isa.name == name.upper():
+            return isa
+    raise OptionError("ANYRES_ISA", name, _here())
+
+
+def _here() -> str:
+    return ", ".join(isa.name for isa in instruction_sets()) or "none here"
 
 
 def native_with(isa: Isa) -> ctypes.CDLL:
     """The library, for a call that names `isa`. Raises OptionError where that is not to be had."""
     native = library()
     if native is None or isa not in instruction_sets():
-        raise OptionError("isa", isa.name, ", ".join(known.name for known in instruction_sets()) or "none here")
+        raise OptionError("isa", isa.name, _here())
     return native
 
 

@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fresh-optimisers", action="store_true", help="forget momentum; the auxiliary head may differ"
     )
-    parser.add_argument("--stage", choices=("vision", "all"), default="all")
+    parser.add_argument("--stage", choices=("vision", "last", "all"), default="all", help="last: only the last layer")
     parser.add_argument("--bf16", action="store_true", help="products in bfloat16, on CPUs with units for it")
     parser.add_argument("--notes", type=int, default=0, help="batches of notes among about 90 others, 15 a unit")
     parser.add_argument("--head-steps", type=int, default=0, help="first ones, only of a new auxiliary head")
@@ -109,7 +109,10 @@ class Trainer:
         if arguments.start:
             self.model.load_state_dict(load_model(arguments.start, dtype=torch.float32).state_dict())
         self.auxiliary = AuxiliaryHead(self.model.config.text.hidden_size)
-        self.parameters = [*self.model.parameters(), *self.auxiliary.parameters()]
+        if arguments.stage == "last":
+            self.model.requires_grad_(False).model.layers[-1].requires_grad_(True)
+            self.auxiliary.requires_grad_(False)
+        self.parameters = [p for p in (*self.model.parameters(), *self.auxiliary.parameters()) if p.requires_grad]
         self.taps = taps_of(self.model)
         self.progress = Progress(difficulty=arguments.difficulty)
         self.ended = False
@@ -190,8 +193,9 @@ class Trainer:
     def gradients(self, batch: Batch) -> tuple[tuple[Tensor | None, ...], dict[str, float]]:
         """Of the model's and the head's parameters, None for those that the batch has no use for."""
         losses = vision_losses if self.arguments.stage == "vision" else answer_losses
+        weight = 0.0 if self.arguments.stage == "last" else self.arguments.aux
         with torch.autocast("cpu", torch.bfloat16, enabled=self.arguments.bf16):
-            loss, seen = losses(self.model, self.auxiliary, batch, self.arguments.aux, self.taps)
+            loss, seen = losses(self.model, self.auxiliary, batch, weight, self.taps)
         return torch.autograd.grad(loss, self.parameters, allow_unused=True), seen
 
     def adapt(self, accuracy: float) -> None:
@@ -273,7 +277,7 @@ def vision_losses(
 def answer_losses(
     model: Qwen2VL, auxiliary: AuxiliaryHead, batch: Batch, weight: float, taps: Taps
 ) -> tuple[Tensor, dict[str, float]]:
-    """Stage 2: mean loss of the answers' tokens, plus the auxiliary one where cells are known."""
+    """Mean loss of the answers' tokens, plus the auxiliary one where cells are known and it has a weight."""
     logits_NV, targets_N, visual_MD, sample_N = answer_logits(model, batch)
     early_TD, late_TD = (tap.take() for tap in taps)
     loss_N = F.cross_entropy(logits_NV, targets_N, reduction="none")
@@ -282,7 +286,7 @@ def answer_losses(
     loss = (loss_N * weights_N).sum() / weights_N.sum()
     accuracy = float((logits_NV.detach().argmax(-1) == targets_N).float().mean())
     figures = {"loss": loss.item(), "tokens": accuracy}
-    if batch.cells_MS is not None:
+    if batch.cells_MS is not None and weight:
         visual = (batch.ids_BL == model.config.image_token_id) | (batch.ids_BL == model.config.video_token_id)
         told_N = (batch.labels_BL.flatten() != IGNORED).nonzero()[:, 0]
         before_BS = told_N[first_N][:, None] + torch.arange(1 - SIDE, 1)
@@ -379,12 +383,14 @@ def optimisers(
     model: Qwen2VL, auxiliary: AuxiliaryHead, arguments: argparse.Namespace, threads: ThreadPoolExecutor
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for the rest."""
-    hidden = [p for name, p in model.named_parameters() if p.dim() == 2 and (".blocks." in name or ".layers." in name)]
+    learning = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    hidden = [p for name, p in learning if p.dim() == 2 and (".blocks." in name or ".layers." in name)]
     chosen = {id(p) for p in hidden}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    others = [p for _, p in learning if id(p) not in chosen]
     dtype = torch.bfloat16 if arguments.bf16 else torch.float32
     matrices = Muon(hidden, lr=arguments.lr, weight_decay=0.01, dtype=dtype, threads=threads)
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": [*auxiliary.parameters()], "head": True}]
+    taught = [p for p in auxiliary.parameters() if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": taught, "head": True}]
     return matrices, torch.optim.AdamW(groups, lr=arguments.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)
 
 

@@ -80,6 +80,19 @@ def test_without_a_library_it_runs_on_torch_and_says_so_once(
 
 @pytest.mark.usefixtures("forgotten")
 @pytest.mark.skipif(cpu.library() is None, reason="the kernels are not built")
+def test_an_instruction_set_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for isa in cpu.instruction_sets():
+        cpu.best_isa.cache_clear()
+        monkeypatch.setenv("ANYRES_ISA", isa.name.lower())
+        assert cpu.best_isa() is isa
+    cpu.best_isa.cache_clear()
+    monkeypatch.setenv("ANYRES_ISA", "sse9")
+    with pytest.raises(OptionError, match="ANYRES_ISA: sse9; allowed: SCALAR"):
+        cpu.best_isa()
+
+
+@pytest.mark.usefixtures("forgotten")
+@pytest.mark.skipif(cpu.library() is None, reason="the kernels are not built")
 def test_a_library_of_other_sources_is_not_used(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -285,6 +285,17 @@ def test_the_loss_falls_and_a_run_resumes_where_it_was(
         assert torch.equal(ours, theirs), name
 
 
+def test_the_last_layer_learns_alone(tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = trainer(tmp_path, tokenizer, monkeypatch, "--batches", "2", "--stage", "last", "--start", str(CHECKPOINT))
+    before = {name: p.clone() for name, p in (*one.model.named_parameters(), *one.auxiliary.named_parameters())}
+    for _ in range(2):
+        one.set_rates(math.inf)
+        one.step()
+    changed = {name for name, p in one.model.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == {name for name in before if name.startswith(f"model.layers.{len(one.model.model.layers) - 1}.")}
+    assert all(torch.equal(p, before[name]) for name, p in one.auxiliary.named_parameters())
+
+
 def test_a_gradient_that_is_no_number_stops_before_the_step(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
