@@ -19,9 +19,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import NamedTuple
 
-from huggingface_hub import HfApi, HfFileMetadata, constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
-from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+import huggingface_hub as hf  # its parts are imported when they are first used, which only downloads need
+from huggingface_hub import constants
 
 from anyres.config import Qwen2VLConfig
 from anyres.errors import CheckpointError, DownloadError, ModelNotFoundError
@@ -241,6 +240,8 @@ def _endpoint() -> tuple[str, bool | None]:
 @contextmanager
 def _hub_errors(repo_id: str, revision: str) -> Iterator[None]:
     """All that huggingface_hub, requests and the disk raise, as our own errors."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
     try:
         yield
     except GatedRepoError:
@@ -257,6 +258,8 @@ def _hub_errors(repo_id: str, revision: str) -> Iterator[None]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without huggingface_hub's own progress bars: the caller shows one of its own."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
     if are_progress_bars_disabled() or constants.HF_HUB_DISABLE_PROGRESS_BARS is not None:
         yield
         return
@@ -269,7 +272,7 @@ def _quiet() -> Iterator[None]:
 
 def _list_repo(repo_id: str, revision: str, cache: Path) -> tuple[_Repo, list[str]]:
     endpoint, token = _endpoint()
-    info = HfApi(endpoint=endpoint, token=token).model_info(repo_id, revision=revision, timeout=REQUEST_TIMEOUT_S)
+    info = hf.HfApi(endpoint=endpoint, token=token).model_info(repo_id, revision=revision, timeout=REQUEST_TIMEOUT_S)
     if not COMMIT.fullmatch(info.sha or ""):
         raise DownloadError(repo_id, f"commit {info.sha!r}", "40 hexadecimal digits")
     names = [sibling.rfilename for sibling in info.siblings or ()]
@@ -283,8 +286,8 @@ def _list_repo(repo_id: str, revision: str, cache: Path) -> tuple[_Repo, list[st
 
 
 def _remote_file(repo: _Repo, name: str) -> _RemoteFile:
-    url = hf_hub_url(repo.repo_id, name, revision=repo.commit, endpoint=repo.endpoint)
-    metadata: HfFileMetadata = get_hf_file_metadata(url, token=repo.token, endpoint=repo.endpoint)
+    url = hf.hf_hub_url(repo.repo_id, name, revision=repo.commit, endpoint=repo.endpoint)
+    metadata: hf.HfFileMetadata = hf.get_hf_file_metadata(url, token=repo.token, endpoint=repo.endpoint)
     digest = metadata.etag or ""
     if not (SHA256.fullmatch(digest) or GIT_BLOB.fullmatch(digest)) or metadata.size is None:
         raise DownloadError(f"{repo.repo_id}: {name}", f"ETag {digest!r}", "a SHA-256, or the SHA-1 of a git blob")
@@ -335,7 +338,7 @@ def _fetch(repo: _Repo, file: _RemoteFile) -> Path:
 
 
 def _download(repo: _Repo, name: str) -> Path:
-    path = hf_hub_download(
+    path = hf.hf_hub_download(
         repo.repo_id, name, revision=repo.commit, cache_dir=repo.cache, endpoint=repo.endpoint, token=repo.token
     )
     if Path(path) != repo.snapshot / name:

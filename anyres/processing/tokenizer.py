@@ -25,13 +25,18 @@ QWEN2_SPLIT = (
 class Tokenizer:
     """A byte-level BPE tokenizer: any string has ids, and `decode` gives it back (in Unicode's NFC form)."""
 
-    def __init__(self, spec: Mapping[str, Any], *, item: str = "tokenizer.json") -> None:
-        """`spec` is the content of a tokenizer.json; CheckpointError when it describes no byte-level tokenizer."""
+    def __init__(self, spec: Mapping[str, Any], *, text: str | None = None, item: str = "tokenizer.json") -> None:
+        """`spec` is the content of a tokenizer.json, and `text` that file, if it is one.
+
+        CheckpointError when it describes no byte-level tokenizer.
+        """
         added = [dict(token) for token in _added_tokens(spec, item)]
         for token in added:
             # A file that calls <|image_pad|> an ordinary word would let a user's text place pictures.
             token["special"] = bool(token.get("special")) or _looks_special(token["content"])
-        self._backend = _backend({**spec, "added_tokens": added}, item)
+        if text is None or added != spec.get("added_tokens"):
+            text = json.dumps({**spec, "added_tokens": added})
+        self._backend = _backend(text, item)
         self._backend.encode_special_tokens = True  # special tokens found in text are taken as plain text
         self._added = {int(token["id"]): str(token["content"]) for token in added}
         self._special = {str(token["content"]): int(token["id"]) for token in added if token["special"]}
@@ -39,7 +44,9 @@ class Tokenizer:
         self._item = item
         _check_bytes(self._backend, item)
         self.special_ids = frozenset(self._special.values())
-        self.vocab_size: int = max(self._backend.get_vocab(with_added_tokens=True).values()) + 1
+        vocab = spec["model"].get("vocab")
+        known = vocab if isinstance(vocab, dict) else self._backend.get_vocab(with_added_tokens=False)
+        self.vocab_size: int = max([*known.values(), *self._added]) + 1
 
     @staticmethod
     def from_folder(folder: Path) -> "Tokenizer":
@@ -48,7 +55,7 @@ class Tokenizer:
             raise ModelNotFoundError(str(folder), "no such folder", "a checkpoint's folder")
         path = folder / "tokenizer.json"
         if path.exists():
-            return Tokenizer(read_json(path), item=str(path))
+            return Tokenizer(read_json(path), text=path.read_text(encoding="utf-8"), item=str(path))
         return Tokenizer(_slow_spec(folder), item=str(folder / "vocab.json"))
 
     def encode_text(self, text: str) -> list[int]:
@@ -157,9 +164,9 @@ def _looks_special(token: str) -> bool:
     return token.startswith("<|") and token.endswith("|>")
 
 
-def _backend(spec: Mapping[str, Any], item: str) -> Backend:
+def _backend(text: str, item: str) -> Backend:
     try:
-        return Backend.from_str(json.dumps(spec))
+        return Backend.from_str(text)
     except Exception as error:  # noqa: BLE001 - the library raises nothing more exact than Exception
         raise CheckpointError(item, f"no tokenizer ({error})", "a tokenizer.json of the `tokenizers` library") from None
 

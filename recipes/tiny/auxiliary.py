@@ -66,6 +66,8 @@ class AuxiliaryHead(nn.Module):
         self.referent = nn.Linear(width, 9)
         self.row_cells = nn.Linear(width, SIDE * (MOST_CENTRES + 1))
         self.row_counts = nn.Linear(width, MOST + 1)
+        self.row_number = nn.Linear(width, 1)
+        nn.init.zeros_(self.row_number.weight)
 
     def loss(self, visual_MD: Tensor, batch: Batch, tapped: Tapped | None = None) -> tuple[Tensor, Figures]:
         """Loss summed over the slots of a cell, plus that of the order and of the places; the shares told right."""
@@ -151,9 +153,12 @@ class AuxiliaryHead(nn.Module):
         wanted_BRC = spread_BM.unflatten(-1, (rows, columns))
         in_rows_BS = F.pad(wanted_BRC.sum(-1), (0, SIDE - rows))
         counts = self.row_counts(late_BSD).float()
+        numbers_BS = self.row_number(late_BSD).float().squeeze(-1)
         return {
             "spread": 0.5 * _sum_of_each(cells, wanted_BRC.clamp(max=MOST_CENTRES)),
             "rows": _sum_of_each(counts, in_rows_BS),
+            "numbers": SIDE * F.smooth_l1_loss(numbers_BS, in_rows_BS.float(), beta=0.1),
+            "total": F.smooth_l1_loss(numbers_BS.sum(-1), in_rows_BS.sum(-1).float(), beta=0.1),
         }
 
 

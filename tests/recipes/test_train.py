@@ -87,7 +87,7 @@ def test_a_batch_gives_a_gradient_to_all_that_it_uses(task: str, tokenizer: Toke
     loss.backward()
     unused = {name for name, p in [*model.named_parameters(), *head.named_parameters()] if p.grad is None}
     modules = {name.split(".")[0] for name in unused}
-    rows = {"row_cells", "row_counts"}
+    rows = {"row_cells", "row_counts", "row_number"}
     no_use = {
         "line": {"places", "centred", "decoder_norm", "absolute", "sizes", "asked", "late_norm", "referent", *rows},
         "box": {"order"},
@@ -162,21 +162,29 @@ def test_heads_that_know_what_each_row_holds_have_no_loss(tokenizer: Tokenizer) 
     assert batch.spread_BM is not None
     questions, kinds = len(batch.answers), auxiliary.MOST_CENTRES + 1
     in_cells = batch.spread_BM.unflatten(1, (3, 3))
-    told = torch.zeros(questions, auxiliary.SIDE, auxiliary.SIDE * kinds + auxiliary.MOST + 1)
-    cells, counts = told.split((auxiliary.SIDE * kinds, auxiliary.MOST + 1), dim=-1)
+    widths = (auxiliary.SIDE * kinds, auxiliary.MOST + 1, 1)
+    told = torch.zeros(questions, auxiliary.SIDE, sum(widths))
+    cells, counts, numbers = told.split(widths, dim=-1)
     cells[:, :3, : 3 * kinds] = 100.0 * F.one_hot(in_cells.clamp(max=auxiliary.MOST_CENTRES), kinds).flatten(2)
     counts[..., 0] = 100.0
     counts[:, :3] = 100.0 * F.one_hot(in_cells.sum(-1), auxiliary.MOST + 1)
+    numbers[:, :3, 0] = in_cells.sum(-1).float()
     head = AuxiliaryHead(4)
     head.late_norm = torch.nn.Identity()  # type: ignore[assignment]
     head.row_cells = Part(0, auxiliary.SIDE * kinds)  # type: ignore[assignment]
-    head.row_counts = Part(auxiliary.SIDE * kinds, told.shape[-1])  # type: ignore[assignment]
+    head.row_counts = Part(widths[0], widths[0] + widths[1])  # type: ignore[assignment]
+    head.row_number = Part(widths[0] + widths[1], told.shape[-1])  # type: ignore[assignment]
     nothing = torch.zeros(0)
     right = head._count_losses(Tapped(nothing, nothing, told, nothing, nothing), batch.spread_BM, batch)
-    assert {name: float(loss) for name, loss in right.items()} == pytest.approx({"spread": 0.0, "rows": 0.0}, abs=1e-4)
+    assert {name: float(loss) for name, loss in right.items()} == pytest.approx(
+        {"spread": 0.0, "rows": 0.0, "numbers": 0.0, "total": 0.0}, abs=1e-4
+    )
     shifted = Tapped(nothing, nothing, told.roll(1, dims=1), nothing, nothing)
-    wrong = head._count_losses(shifted, batch.spread_BM, batch)
-    assert min(float(loss) for loss in wrong.values()) > 1
+    wrong = {name: float(one) for name, one in head._count_losses(shifted, batch.spread_BM, batch).items()}
+    assert wrong.pop("total") == pytest.approx(0.0, abs=1e-4)  # in other rows, and as many
+    assert min(wrong.values()) > 0.5
+    more = Tapped(nothing, nothing, told + torch.eye(told.shape[-1])[-1], nothing, nothing)
+    assert float(head._count_losses(more, batch.spread_BM, batch)["total"]) == pytest.approx(auxiliary.SIDE - 0.05)
     assert [int(counts.sum()) for counts in batch.spread_BM] == [int(answer) for answer in batch.answers]
 
 
