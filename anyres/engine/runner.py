@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from anyres.engine.heap import Heap
 from anyres.engine.kv_cache import KVCache
 from anyres.errors import NumericsError
 from anyres.model.language import TokenTable
@@ -29,6 +30,8 @@ ROW_STEP = 8
 """Rows of a pass are padded to a multiple of it: MKL sums a row in another order where a product has few or odd rows,
 and then an answer would depend on who shares the pass. docs/decisions.md has what was measured."""
 ENCODE_PATCHES = 16_384  # patches in one pass of the vision encoder: bounds its memory, about 1 GB in the 2B size
+
+LARGE_PASS = 2048  # patches that take the encoder so long that giving their memory back is nothing beside it
 
 
 class Progress(NamedTuple):
@@ -102,6 +105,7 @@ class Runner:
     def __init__(self, model: Qwen2VL, *, encode_patches: int = ENCODE_PATCHES) -> None:
         self.model = model
         self._encode_patches = encode_patches
+        self._heap = Heap(every_s=0.0)
         head = model.model.embed_tokens if model.config.text.tie_word_embeddings else model.lm_head
         self.row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
         self._patch_step = _row_step(model.visual) * model.config.vision.merge_area
@@ -129,6 +133,8 @@ class Runner:
         """visual_MD of each part, all in one pass."""
         with self._lock:
             visual_MD = self._encode_pack(parts)
+        if sum(map(len, parts)) >= LARGE_PASS:
+            self._heap.give_back()  # before the decoder needs its own: the two together would be the peak
         return list(visual_MD.split([len(part) // self.model.config.vision.merge_area for part in parts]))
 
     @torch.no_grad()

@@ -110,6 +110,20 @@ def test_parts_of_items_share_a_pass(model: Qwen2VL, prompts: list[ModelInput]) 
     assert relative_error(made[1], whole[1]) <= 1e-5
 
 
+def test_what_a_large_pass_needed_is_given_back(
+    model: Qwen2VL, prompts: list[ModelInput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    monkeypatch.setattr("anyres.engine.heap._malloc_trim", lambda: lambda pad: given.append(pad) or 1)
+    runner, visual = Runner(model), visuals_of(prompts)[0]
+    part = VisualPart(visual, 0, 1)
+    monkeypatch.setattr("anyres.engine.runner.LARGE_PASS", len(part) + 1)
+    runner.encode_parts([part])
+    assert given == []
+    runner.encode_parts([part, part])
+    assert given == [0]
+
+
 def test_8_bit_pixels_are_normalised_pack_by_pack(model: Qwen2VL, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same tokens as from float32 patches, and never more of those at once than a pass takes."""
     generator = torch.Generator().manual_seed(0)
