@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from anyres.client import Endpoint, MediaRules, RemoteChatModel
     from anyres.constraints import Boxes, Choices, JsonObject, JsonSchema, Lark, Regex, Tool, ToolCalls
     from anyres.drawing import draw
-    from anyres.engine.engine import LocalChatModel, load
+    from anyres.engine.engine import LocalChatModel
     from anyres.engine.live import LiveVideo
+    from anyres.engine.load import load
     from anyres.engine.options import EngineOptions, Turn
     from anyres.engine.pin_file import Pin
     from anyres.engine.runner import Progress
@@ -137,7 +138,7 @@ _ELSEWHERE = {
     "ToolCalls": "anyres.constraints",
     "Turn": "anyres.engine.options",
     "draw": "anyres.drawing",
-    "load": "anyres.engine.engine",
+    "load": "anyres.engine.load",
     "parse_grounding": "anyres.grounding",
 }
 

@@ -29,7 +29,8 @@ from anyres.chat import ImagePart, Message, TextPart
 from anyres.engine.checkpoint import choose_paged_attention
 from anyres.engine.core import Engine
 from anyres.engine.draft import Draft, Follower
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.lookup import PromptLookup
 from anyres.engine.options import EngineOptions
 from anyres.engine.pairing import draft_model

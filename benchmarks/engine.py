@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions, Turn
 from anyres.engine.scheduler import Limits
 from tests.oracle import original_inputs, original_of

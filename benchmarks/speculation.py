@@ -21,7 +21,8 @@ from anyres.chat import GenerationOptions, Message, Piece, Usage
 from anyres.engine.checkpoint import choose_paged_attention
 from anyres.engine.core import Engine
 from anyres.engine.detokenizer import Detokenizer
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions, EngineStats
 from anyres.engine.pace import Bet, Costs, Pace, Situation
 from anyres.engine.request import Sequence as Answering

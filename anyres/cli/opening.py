@@ -48,7 +48,7 @@ def open_local(
 ) -> "LocalChatModel":
     """The checkpoint, with what is kept on disk between commands."""
     with library_notes(quiet=quiet), status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
-        from anyres.engine.engine import load
+        from anyres.engine.load import load
 
         cache = open_cache(otherwise=True) or False
         return load(name, device=device, dtype=dtype, memory=memory, draft=draft, cache=cache)

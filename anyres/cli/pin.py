@@ -112,7 +112,7 @@ def _pinned(
     quiet: bool,
 ) -> "Pin":
     with library_notes(quiet=quiet), status(f"Loading {name or 'the embedded checkpoint'} ...", quiet=quiet):
-        from anyres.engine.engine import load
+        from anyres.engine.load import load
 
         model = load(name, device=device, dtype=dtype, memory=memory, cache=disk)
     with status("Reading ...", quiet=quiet):

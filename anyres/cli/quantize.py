@@ -76,7 +76,7 @@ def _quantise(
 ) -> "Card":
     from anyres.engine.checkpoint import choose_compute
     from anyres.engine.drawn import drawn_prompts
-    from anyres.engine.engine import load
+    from anyres.engine.load import load
     from anyres.engine.probes import default_pictures, make_probes, pictures_in
     from anyres.model.hub import resolve
     from anyres.quant.quantise import Progress, check_target, quantise

@@ -194,7 +194,7 @@ class _Loader:
         self._draft, self._running = draft, running
 
     def __call__(self) -> "LocalChatModel":
-        from anyres.engine.engine import load
+        from anyres.engine.load import load
         from anyres.engine.options import EngineOptions
         from anyres.engine.scheduler import Limits
 

@@ -1,4 +1,4 @@
-"""LocalChatModel: a checkpoint on this machine that answers messages, and `load`, which makes one."""
+"""LocalChatModel: a checkpoint on this machine that answers messages."""
 
 import asyncio
 import time
@@ -7,7 +7,6 @@ from collections.abc import Sequence as Run
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,16 +23,14 @@ from anyres.chat import (
     VideoPart,
 )
 from anyres.config import Qwen2VLConfig
-from anyres.disk_cache import DiskCache, open_cache
-from anyres.engine.checkpoint import choose_paged_attention, open_checkpoint
+from anyres.engine.checkpoint import choose_paged_attention
 from anyres.engine.core import Engine
-from anyres.engine.device import choose_device
 from anyres.engine.embedding import Pooling, embed_prompt
 from anyres.engine.given import check_prompt, encode_picture
 from anyres.engine.listen import answers_of, listen_async, pieces_of
 from anyres.engine.loop import EngineLoop
 from anyres.engine.options import EngineOptions, EngineStats, Turn
-from anyres.engine.pairing import draft_model, open_pair
+from anyres.engine.pairing import draft_model
 from anyres.engine.pin_file import Pin
 from anyres.engine.pinned import Pins
 from anyres.engine.pinning import pin_prompt, unpin_prompt
@@ -41,65 +38,19 @@ from anyres.engine.request import GenerationDefaults
 from anyres.engine.runner import Report, Runner
 from anyres.engine.sequences import SequenceMaker
 from anyres.engine.ticket import Ticket
-from anyres.engine.vision_cache import VisionCache, cache_on, weights_id
+from anyres.engine.vision_cache import VisionCache, weights_id
 from anyres.errors import OptionError
 from anyres.grounding import FIND_QUESTION, Box, find_question, parse_grounding
-from anyres.model.hub import resolve
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import EncodedImage, ModelInput
 from anyres.processing.processor import Processor
 from anyres.question import question_of
 
-__all__ = ["LocalChatModel", "load"]
+__all__ = ["LocalChatModel"]
 
 AS_CHECKPOINT = GenerationOptions()
 ONE_TOKEN = GenerationOptions(max_tokens=1)
 NEXT = Turn()
-
-
-def load(
-    name: str | Path | None = None,
-    *,
-    device: str | torch.device = "auto",
-    dtype: str | torch.dtype | None = None,
-    memory: str | int | None = None,
-    engine: EngineOptions | None = None,
-    cache: bool | str | Path | DiskCache | None = None,
-    draft: str | Path | None = None,
-) -> "LocalChatModel":
-    """The embedded checkpoint, a folder, a .gguf file, or a hub name that `anyres pull` has fetched.
-
-    Quantised ones (ours, GPTQ, AWQ, bitsandbytes' nf4, GGUF) are computed with in the bits they are kept in.
-    `device="auto"` takes CUDA where there is one. `dtype=None` means bfloat16 on CUDA, and on a CPU float32 or
-    bfloat16, whichever this processor multiplies faster. `memory="8GB"` chooses what weights are kept in and how large
-    pictures may be so that all fits, and says so in the log; dense weights are quantised as they are loaded where they
-    must be. `engine` bounds what runs at once and what is kept for later prompts. `cache` is a folder that keeps visual
-    tokens and frames of clips for the next program (True: the system's place; None: as ANYRES_CACHE says, else none).
-    `draft` is a smaller checkpoint with the same tokens that guesses what this one will say, as
-    `load("Qwen/Qwen2-VL-7B-Instruct", draft="Qwen/Qwen2-VL-2B-Instruct")`: the same answers, sooner where that pays
-    (docs/engine.md).
-
-    Raises ModelNotFoundError, CheckpointError, and OptionError where nothing fits, or the two do not go together.
-    """
-    path = resolve(name)
-    place = choose_device(device)
-    small: Qwen2VL | None = None
-    if draft is None:
-        model, processor = open_checkpoint(path, device=place, dtype=dtype, memory=memory)
-    else:
-        (model, processor), (small, _) = open_pair(path, resolve(draft), device=place, dtype=dtype, memory=memory)
-    defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
-    disk = open_cache(cache)
-    return LocalChatModel(
-        model,
-        replace(processor, stream_clips=True, cache=disk),
-        defaults=defaults,
-        name=str(name or path.name),
-        engine=engine,
-        vision_cache=None if disk is None else cache_on(disk, model),
-        draft=small,
-        draft_vision_cache=None if disk is None or small is None else cache_on(disk, small),
-    )
 
 
 class LocalChatModel:

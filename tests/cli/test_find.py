@@ -45,7 +45,7 @@ class FakeModel:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
     model = FakeModel(CAT)
-    monkeypatch.setattr("anyres.engine.engine.load", lambda name, **knobs: model)
+    monkeypatch.setattr("anyres.engine.load.load", lambda name, **knobs: model)
     return model
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 from anyres.chat import Answer, GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from anyres.client import Endpoint, RemoteChatModel
 from anyres.constraints import Boxes, Choices, JsonObject, JsonSchema, Regex, Tool, ToolCalls
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.errors import ConstraintError, EndpointError
 
 pytest.importorskip("fastapi")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.model.weights import save_model
 from anyres.processing.tokenizer import byte_alphabet, tokenizer_spec
 from tests.oracle import SPECIAL_IDS, tiny_config, tiny_model

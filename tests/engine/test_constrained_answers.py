@@ -10,7 +10,8 @@ from jsonschema import Draft202012Validator
 import anyres
 from anyres.chat import GenerationOptions, Message
 from anyres.constraints import Boxes, Choices, JsonSchema, Regex, Tool, ToolCalls
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.errors import ConstraintError
 from anyres.grounding import parse_grounding
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from anyres.chat import Answer, GenerationOptions, ImagePart, Message, TextPart, VideoPart
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.scheduler import Limits
 from anyres.engine.vision_cache import VisionCache

@@ -9,7 +9,8 @@ import pytest
 from anyres.chat import GenerationOptions, Message, TextPart, VideoPart
 from anyres.constraints import JsonSchema
 from anyres.engine.drafting import DRAFT, Drafting
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.pace import NO_BET, Bet, Costs, Pace, Situation
 from tests.engine.draft_pairs import padded

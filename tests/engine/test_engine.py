@@ -10,7 +10,8 @@ import torch
 
 import anyres
 from anyres.chat import Answer, ChatModel, GenerationOptions, ImagePart, Message, TextPart, VideoPart
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.request import Sequence
 from anyres.engine.runner import Progress

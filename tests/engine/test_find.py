@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from anyres.chat import GenerationOptions, ImagePart, Message
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
 from anyres.engine.kv_cache import KVCache
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.runner import Feed, Passed, Progress, Runner
 from anyres.errors import MediaError, OptionError

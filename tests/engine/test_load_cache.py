@@ -8,7 +8,8 @@ from PIL import Image
 
 from anyres.chat import GenerationOptions
 from anyres.disk_cache import DiskCache
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from tests.engine.conftest import write_checkpoint
 
 CLIP = Path(__file__).parents[2] / "examples" / "clips" / "sign_book.mkv"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anyres.chat import GenerationOptions
 from anyres.config import Qwen2VLConfig, TextConfig, VisionConfig
-from anyres.engine.engine import load
+from anyres.engine.load import load
 from anyres.engine.memory import FORMATS, parse_memory, plan_memory
 from anyres.errors import OptionError
 from anyres.processing.image import DEFAULT_MAX_PIXELS

@@ -11,8 +11,8 @@ import torch
 
 from anyres.chat import GenerationOptions
 from anyres.engine.checkpoint import Opened, open_checkpoint
-from anyres.engine.engine import load
 from anyres.engine.estimate import PROGRAM_BYTES
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.pairing import check_pair, open_pair
 from anyres.errors import AnyresError, OptionError

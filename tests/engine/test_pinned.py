@@ -19,7 +19,8 @@ from PIL import Image
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from anyres.disk_cache import DiskCache
 from anyres.engine import pinned
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions, Turn
 from anyres.engine.pin_file import KIND, Pin, PinFile, pinned_in
 from anyres.engine.scheduler import Limits

@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
 from anyres.constraints import JsonSchema
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.pace import Bet, Costs, Pace
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from tests.server.serving import Running, serving
 
 collect_ignore = ["clients"]  # programs for environments of their own

@@ -103,7 +103,7 @@ def serve_here(*options: str) -> None:
 
 def serve_in_a_child(folder: Path, ready: Connection) -> None:
     """The server of a process that will be killed."""
-    from anyres.engine.engine import load
+    from anyres.engine.load import load
     from anyres.server.media import MediaLimits
     from anyres.server.run import serve
     from anyres.server.settings import ServerSettings

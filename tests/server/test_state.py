@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from anyres.engine.engine import LocalChatModel, load
+from anyres.engine.engine import LocalChatModel
+from anyres.engine.load import load
 from anyres.server.logs import JsonLines
 from tests.server.serving import Running, begun, eventually, image_part, picture, serving
 from tests.server.test_leaving import LONG, at_work

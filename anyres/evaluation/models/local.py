@@ -84,7 +84,7 @@ class LocalModel:
     def _opened(self) -> "LocalChatModel":
         with self._lock:
             if self._model is None:
-                from anyres.engine.engine import load
+                from anyres.engine.load import load
 
                 spec = self._spec
                 kept = False if self._disk is None else self._disk
