@@ -303,8 +303,8 @@ class Slow:
                 time.sleep(0.01)
             return Answer("", "stop")
         return AnswerStream(pieces())
-import anyres.engine.engine as engine
-engine.load = lambda name, **knobs: Slow()
+import anyres.engine.load as loading
+loading.load = lambda name, **knobs: Slow()
 sys.argv = ["anyres", "ask", "Hello"]
 from anyres.cli import main
 main()
