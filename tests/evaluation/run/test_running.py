@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import anyres.engine.engine
+import anyres.engine.load
 from anyres.disk_cache import DiskCache
 from anyres.errors import DatasetError, EngineError, OptionError
 from anyres.evaluation.models.spec import ModelSpec, parse_model
@@ -73,7 +73,7 @@ def test_a_second_run_comes_from_the_cache_and_loads_no_model(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr(anyres.engine.engine, "load", never)
+    monkeypatch.setattr(anyres.engine.load, "load", never)
     again = run_plan(plan, tmp_path / "one", disk=disk)
     assert [(one.known, one.asked) for one in again.tallies] == [(12, 0)] * 2
     elsewhere = run_plan(plan, tmp_path / "two", disk=disk)
