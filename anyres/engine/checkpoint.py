@@ -12,6 +12,7 @@ from anyres.engine.device import choose_dtype
 from anyres.engine.kv_cache import PagedAttention
 from anyres.engine.memory import Format, MemoryPlan, parse_memory, plan_memory
 from anyres.engine.options import EngineOptions
+from anyres.kernels import cuda
 from anyres.kernels.attention import WIDEST_HEAD, paged_attention
 from anyres.kernels.cpu import linear
 from anyres.kernels.library import best_isa
@@ -94,8 +95,10 @@ def _dense_as(path: Path, kept: Format | None, device: torch.device, dtype: str 
 
 
 def choose_compute(device: torch.device) -> Compute:
-    """The native kernels on a CPU; elsewhere weights are dequantised as they are used."""
-    return linear if device.type == "cpu" else exact_linear
+    """The native kernels on a CPU, Triton's on a GPU; elsewhere weights are dequantised as they are used."""
+    if device.type == "cpu":
+        return linear
+    return cuda.linear if device.type == "cuda" and cuda.is_usable(device) else exact_linear
 
 
 def choose_paged_attention(model: Qwen2VL, options: EngineOptions) -> PagedAttention | None:
