@@ -8,7 +8,10 @@ Shape letters of anyres/model:
     V vocabulary                         3 the (t, h, w) axes
 """
 
+import functools
+import inspect
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 import torch.nn.functional as F
@@ -41,8 +44,11 @@ def packed_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Seque
     """Attention inside each of the packed sequences, none across them. Returns out_THC.
 
     Sequence i holds the next `lengths[i]` tokens. No mask of T x T is built: equally long sequences go through one
-    batched call, others one by one, so memory grows with the longest sequence and not with the pack.
+    batched call, others one by one, so memory grows with the longest sequence and not with the pack. On a GPU, in 16
+    bits, others go through one call too.
     """
+    if len(set(lengths)) > 1 and _fits_one_call(q_THC, k_TKC, v_TKC):
+        return _attend_in_one_call(q_THC, k_TKC, v_TKC, lengths, causal)
     group = q_THC.shape[1] // k_TKC.shape[1]
     if group > 1:
         k_TKC, v_TKC = (x.repeat_interleave(group, dim=1) for x in (k_TKC, v_TKC))
@@ -54,6 +60,36 @@ def packed_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Seque
         return out_BHLC.transpose(1, 2).flatten(0, 1)
     sequences = zip(*(x.split(list(lengths)) for x in (q_THC, k_TKC, v_TKC)), strict=True)
     return torch.cat([_attend_one(q, k, v, causal) for q, k, v in sequences])
+
+
+def _fits_one_call(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor) -> bool:
+    """FlashAttention: 16 bits, heads of up to 256 channels in eights."""
+    narrow = q_THC.dtype in (torch.bfloat16, torch.float16) and q_THC.dtype == k_TKC.dtype == v_TKC.dtype
+    width = q_THC.shape[2]
+    return q_THC.is_cuda and narrow and width <= 256 and width % 8 == 0 and _has_one_call(q_THC.device)
+
+
+@functools.cache
+def _has_one_call(device: torch.device) -> bool:
+    """Whether this torch has it in the form that is called here, and the GPU compute capability 8 or later."""
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return False
+    known = {"window_size", "enable_gqa"} <= set(inspect.signature(varlen_attn).parameters)
+    built = torch.backends.cuda.is_flash_attention_available()
+    return known and built and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def _attend_in_one_call(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: Sequence[int], causal: bool) -> Tensor:
+    from torch.nn.attention import varlen
+
+    cu_seqlens = torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=q_THC.device)
+    longest, window = max(lengths), (-1, 0 if causal else -1)
+    spans = (cu_seqlens, cu_seqlens, longest, longest)
+    out_THC = varlen.varlen_attn(q_THC, k_TKC, v_TKC, *spans, window_size=window, enable_gqa=True)
+    assert isinstance(out_THC, Tensor)
+    return out_THC
 
 
 def _attend_plainly(q_BHLC: Tensor, k_BHLC: Tensor, v_BHLC: Tensor, is_causal: bool) -> Tensor:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from anyres.config import TextConfig
+from anyres.model import layers
 from anyres.model.language import mrope_tables
 from anyres.model.layers import packed_attention, rotary_frequencies, rotate
 from anyres.model.vision import patch_coordinates
@@ -47,6 +48,81 @@ def test_packed_attention_is_attention_in_each_sequence(
     k_TKC, v_TKC = (torch.randn(total, kv_heads, 4, generator=generator, dtype=torch.float64) for _ in range(2))
     expected = plain_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
     torch.testing.assert_close(packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal), expected)
+
+
+def varlen_attn(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_q: Tensor,
+    cu_seq_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    window_size: tuple[int, int],
+    enable_gqa: bool,
+) -> Tensor:
+    """What torch documents of the function of this name, which computes on a GPU only."""
+    assert cu_seq_q.dtype == cu_seq_k.dtype == torch.int32
+    assert torch.equal(cu_seq_q, cu_seq_k)
+    lengths = cu_seq_q.diff().tolist()
+    assert (cu_seq_q[0], cu_seq_q[-1], max(lengths)) == (0, len(query), max_q)
+    assert max_q == max_k
+    assert enable_gqa or query.shape[1] == key.shape[1]
+    assert window_size in ((-1, -1), (-1, 0))
+    return plain_attention(query, key, value, lengths, causal=window_size == (-1, 0))
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
+    kv_heads=st.integers(1, 2),
+    group=st.integers(1, 3),
+    causal=st.booleans(),
+)
+def test_one_call_on_a_gpu_is_told_the_same(lengths: list[int], kv_heads: int, group: int, causal: bool) -> None:
+    """A function with torch's contract stands where torch's own would: which tokens belong together is tested here."""
+    q_THC = torch.randn(sum(lengths), kv_heads * group, 4, dtype=torch.float64)
+    k_TKC, v_TKC = (torch.randn(sum(lengths), kv_heads, 4, dtype=torch.float64) for _ in range(2))
+    expected = packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(layers, "_fits_one_call", lambda q, k, v: True)
+        patched.setattr("torch.nn.attention.varlen.varlen_attn", varlen_attn)
+        seen = packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
+    torch.testing.assert_close(seen, expected)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_torch_takes_the_one_call(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On torch's device without data: that its function has these arguments, and what it gives."""
+    monkeypatch.setattr(layers, "_fits_one_call", lambda q, k, v: True)
+    q_THC = torch.empty(8, 4, 80, dtype=torch.bfloat16, device="meta")
+    k_TKC, v_TKC = (torch.empty(8, 2, 80, dtype=torch.bfloat16, device="meta") for _ in range(2))
+    out_THC = packed_attention(q_THC, k_TKC, v_TKC, [3, 5], causal=causal)
+    assert (out_THC.shape, out_THC.dtype) == (q_THC.shape, q_THC.dtype)
+
+
+def test_one_call_is_for_gpus_and_16_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "is_flash_attention_available", lambda: True)
+    layers._has_one_call.cache_clear()
+    for capability, has in (((7, 5), False), ((8, 0), True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, seen=capability: seen)
+        assert layers._has_one_call(torch.device("cuda", capability[0])) is has
+    layers._has_one_call.cache_clear()
+    assert not layers._fits_one_call(*[torch.empty(8, 4, 80, dtype=torch.bfloat16)] * 3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("width", [80, 128])
+def test_one_call_on_a_gpu(causal: bool, width: int) -> None:
+    lengths = [1, 70, 3, 129]
+    q_THC = torch.randn(sum(lengths), 4, width, device="cuda", dtype=torch.bfloat16)
+    k_TKC, v_TKC = (torch.randn(sum(lengths), 2, width, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    assert layers._fits_one_call(q_THC, k_TKC, v_TKC)
+    seen = packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
+    expected = packed_attention(q_THC.float(), k_TKC.float(), v_TKC.float(), lengths, causal=causal)
+    torch.testing.assert_close(seen.float(), expected, rtol=0.02, atol=0.02)
 
 
 @pytest.mark.parametrize("causal", [True, False])
