@@ -99,7 +99,7 @@ def row(
         seconds = watch.median_s(call, runs=runs)
         rate = (
             f"{weight_bytes / seconds / 1e9:.0f} GB/s"
-            if len(x_TK) <= cuda.FEW
+            if len(x_TK) <= cuda.MEMORY_BOUND
             else f"{2 * x_TK.numel() * rows / seconds / 1e12:.1f} TOP/s"
         )
         figures.append(f"{1e6 * seconds:.0f} us, {rate}")

@@ -2,9 +2,9 @@
 
 The codes are read in the order in which they are on disk: a tile of 16 rows lies in one piece, so nothing is repacked,
 and no dequantised weight is written to memory. Activations are not rounded: the plain twin is `reference.exact_linear`,
-and results are not those of the CPU's kernels bit for bit. A few tokens are a matter of memory: codes are multiplied in
-float32 as they come. Many are a matter of arithmetic: codes become bfloat16 or float16, as x is, for the matrix units.
-Sums are float32 in both. No GPU has run this yet: tests/kernels/test_cuda.py says what was looked at instead.
+and results are not those of the CPU's kernels bit for bit. The codes of one token are multiplied in float32 as they
+come; for several they become bfloat16 or float16, as x is, for the matrix units. Sums are float32 in both. No GPU has
+run this yet: tests/kernels/test_cuda.py says what was looked at instead.
 """
 
 import functools
@@ -24,13 +24,13 @@ __all__ = ["is_usable", "linear"]
 logger = logging.getLogger(__name__)
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-FEW = 4
-"""Most tokens of a product that is a matter of memory."""
-FEW_STEPS = 32
-"""Steps that a program for few tokens reads at a time: 2 KiB of codes."""
+ONE_STEPS = 32
+"""Steps that a program for one token reads at a time: 2 KiB of codes."""
+MEMORY_BOUND = 32
+"""Most tokens of a product that takes as long as its codes are read."""
 PROGRAMS_A_PROCESSOR = 4
-"""For few tokens as many are wanted at least, so that the reads of one hide behind those of others; for many tokens,
-one. Columns are split to get there."""
+"""As many are wanted then at least, so that the reads of one hide behind those of others; with more tokens, one.
+Columns are split to get there."""
 PROCESSORS = 132
 """Of an H100 or H200, taken where there is no GPU to ask."""
 SPLIT_VALUES = 1024
@@ -75,7 +75,7 @@ def linear(
     """y_TN = x_TK w_NK^T + bias_N in the dtype of x_TK or `out_dtype`, activations as they are, sums in float32.
 
     Where x needs a gradient or is float64, `exact_linear` computes it. Rows of x may lie apart. The same product gives
-    the same bits each time, but a token by itself others than among many: up to FEW tokens weights are not rounded.
+    the same bits each time, but a token by itself others than among several: its weights are not rounded.
     """
     if x_TK.requires_grad or x_TK.dtype not in DTYPES:
         return exact_linear(x_TK, packed, bias_N, out_dtype=out_dtype)
@@ -111,23 +111,21 @@ def _multiply(x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None, y_TN: T
     sums = y_TN.new_empty(shape.splits, *y_TN.shape, dtype=torch.float32) if split else y_TN
     # A pointer is asked for where there is no bias, too; it is not read.
     bias = packed.scales if bias_N is None else bias_N
-    given = (
-        *(x_TK, packed.codes.view(torch.int32), packed.scales, packed.minimums, bias, sums),
-        *(tokens, packed.rows, packed.columns, packed.groups, steps, shape.split_steps, x_TK.stride(0)),
-    )
+    read = (x_TK, packed.codes.view(torch.int32), packed.scales, packed.minimums, bias, sums)
+    sizes = (packed.rows, packed.columns, packed.groups, steps, shape.split_steps)
     fixed = {
         "HELD": _held(packed),
         "GROUP": packed.group,
         "BIASED": bias_N is not None and not split,
-        "TOKENS": shape.tokens,
         "STEPS": shape.steps,
         "num_warps": shape.warps,
     }
-    if tokens <= FEW:
-        triton_linear.few_tokens[tiles, shape.splits](*given, **fixed)
+    if tokens == 1:
+        triton_linear.one_token[tiles, shape.splits](*read, *sizes, **fixed)
     else:
         grid = (math.ceil(tiles / shape.tiles), math.ceil(tokens / shape.tokens), shape.splits)
-        triton_linear.many_tokens[grid](*given, **fixed, TILES=shape.tiles, WIDEN=triton_linear.INTERPRETED)
+        fixed |= {"TOKENS": shape.tokens, "TILES": shape.tiles, "WIDEN": triton_linear.INTERPRETED}
+        triton_linear.many_tokens[grid](*read, tokens, *sizes, x_TK.stride(0), **fixed)
     if split:
         triton_linear.add_splits[(math.ceil(y_TN.numel() / SPLIT_VALUES),)](
             *(sums, bias, y_TN, y_TN.numel(), packed.rows, shape.splits),
@@ -137,17 +135,19 @@ def _multiply(x_TK: Tensor, packed: PackedWeight, bias_N: Tensor | None, y_TN: T
 
 
 def _shape_of(tokens: int, packed: PackedWeight, dtype: torch.dtype, processors: int) -> _Shape:
-    """Blocks that Triton compiles without spilling registers: test_cuda.py looks."""
-    if few := tokens <= FEW:
-        each = _Shape(_power_of_two(tokens), 1, FEW_STEPS, 1, 1, 4)
+    """Blocks that Triton compiles into few instructions a code and without spilling registers: test_cuda.py looks."""
+    block, held = max(16, _power_of_two(tokens)), _held(packed)
+    if tokens == 1:
+        each = _Shape(1, 1, ONE_STEPS, 1, 1, 2)
     elif dtype == torch.float32:  # no matrix units, and operands of twice the room
-        each = _Shape(min(32, max(16, _power_of_two(tokens))), 4, 32 // _held(packed), 1, 1, 4)
+        each = _Shape(min(32, block), 4, 32 // held, 1, 1, 4)
+    elif block < 128:
+        each = _Shape(block, 4, 64 // held, 1, 1, 2 if block <= 32 else 4)
     else:
-        block = min(128, max(16, _power_of_two(tokens)))
-        each = _Shape(block, 8 if block == 128 else 4, 64 // _held(packed), 1, 1, 8 if block == 128 else 4)
+        each = _Shape(128, 8, 64 // held, 1, 1, 8)
     tiles, steps = packed.codes.shape[:2]
     programs = math.ceil(tiles / each.tiles) * math.ceil(tokens / each.tokens)
-    wanted = processors * (PROGRAMS_A_PROCESSOR if few else 1)
+    wanted = processors * (PROGRAMS_A_PROCESSOR if tokens <= MEMORY_BOUND else 1)
     splits = min(math.ceil(wanted / programs), math.ceil(steps / each.steps))
     split_steps = math.ceil(steps / splits / each.steps) * each.steps
     return each._replace(splits=math.ceil(steps / split_steps), split_steps=split_steps)

@@ -13,63 +13,59 @@ import triton.language as tl
 from triton import knobs
 from triton.errors import TritonError
 
-__all__ = ["INTERPRETED", "TritonError", "add_splits", "few_tokens", "many_tokens"]
+__all__ = ["INTERPRETED", "TritonError", "add_splits", "many_tokens", "one_token"]
 
 INTERPRETED = knobs.runtime.interpret
 
 
-@triton.jit(do_not_specialize=["tokens", "split_steps"])
-def few_tokens(
+@triton.jit(do_not_specialize=["split_steps"])
+def one_token(
     x,
     words,
     scales,
     minimums,
     bias,
     out,
-    tokens,
     rows,
     columns,
     groups,
     steps,
     split_steps,
-    x_stride,
     HELD: tl.constexpr,  # codes of a word
     GROUP: tl.constexpr,  # columns of a scale
     BIASED: tl.constexpr,
-    TOKENS: tl.constexpr,  # a power of two, at least `tokens`
     STEPS: tl.constexpr,  # read at a time
 ):
-    """Tile program_id(0), steps of split program_id(1): each code is read once, and multiplied in float32."""
+    """Tile program_id(0), steps of split program_id(1): each code is read once, and multiplied in float32.
+
+    Two axes only: with one of tokens beside them, Triton chooses layouts that take twice the instructions a code.
+    """
     tile = tl.program_id(0).to(tl.int64)
     split = tl.program_id(1)
-    t_T = tl.arange(0, TOKENS)
     row_I = tl.arange(0, 16)
-    words += tile * steps * 16 + row_I
-    scales += tile * groups * 16 + row_I
-    minimums += tile * groups * 16 + row_I
+    words += tile * steps * 16
+    scales += tile * groups * 16
+    minimums += tile * groups * 16
     first = split * split_steps
     last = tl.minimum(first + split_steps, steps)
-    sums_TSI = tl.zeros((TOKENS, STEPS, 16), tl.float32)
+    sums_SI = tl.zeros((STEPS, 16), tl.float32)
     for start in tl.range(first, last, STEPS, num_stages=3):
         s_S = start + tl.arange(0, STEPS)
         kept_S = s_S < last
-        group_S = s_S * HELD // GROUP
-        word_SI = tl.load(words[None, :] + s_S[:, None] * 16, mask=kept_S[:, None], other=0)
-        scale_SI = tl.load(scales[None, :] + group_S[:, None] * 16, mask=kept_S[:, None], other=0).to(tl.float32)
-        minimum_SI = tl.load(minimums[None, :] + group_S[:, None] * 16, mask=kept_S[:, None], other=0).to(tl.float32)
+        at_SI = (s_S * HELD // GROUP * 16)[:, None] + row_I[None, :]
+        word_SI = tl.load(words + s_S[:, None] * 16 + row_I[None, :], mask=kept_S[:, None], other=0)
+        scale_SI = tl.load(scales + at_SI, mask=kept_S[:, None], other=0).to(tl.float32)
+        minimum_SI = tl.load(minimums + at_SI, mask=kept_S[:, None], other=0).to(tl.float32)
         for i in tl.static_range(HELD):
             k_S = s_S * HELD + i
-            used_TS = (t_T < tokens)[:, None] & (kept_S & (k_S < columns))[None, :]
-            x_TS = tl.load(x + t_T[:, None] * x_stride + k_S[None, :], mask=used_TS, other=0).to(tl.float32)
+            x_S = tl.load(x + k_S, mask=kept_S & (k_S < columns), other=0).to(tl.float32)
             code_SI = (word_SI >> (8 * (i % 4) + 4 * (i // 4))) & (15 if HELD == 8 else 255)
-            w_SI = code_SI.to(tl.float32) * scale_SI + minimum_SI
-            sums_TSI += x_TS[:, :, None] * w_SI[None, :, :]
-    y_TI = tl.sum(sums_TSI, axis=1)
+            sums_SI += x_S[:, None] * (code_SI.to(tl.float32) * scale_SI + minimum_SI)
+    y_I = tl.sum(sums_SI, axis=0)
     n_I = tile * 16 + row_I
     if BIASED:
-        y_TI += tl.load(bias + n_I, mask=n_I < rows, other=0).to(tl.float32)[None, :]
-    out += split.to(tl.int64) * tokens * rows
-    tl.store(out + t_T[:, None] * rows + n_I[None, :], y_TI, mask=(t_T < tokens)[:, None] & (n_I < rows)[None, :])
+        y_I += tl.load(bias + n_I, mask=n_I < rows, other=0).to(tl.float32)
+    tl.store(out + split.to(tl.int64) * rows + n_I, y_I, mask=n_I < rows)
 
 
 @triton.jit(do_not_specialize=["tokens", "split_steps"])

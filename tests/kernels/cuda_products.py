@@ -17,7 +17,7 @@ from tests.kernels.weights import random_parts
 
 DEVICE = torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
-MANY = cuda.FEW + 1
+MANY = 5
 
 
 def moved(packed: PackedWeight) -> PackedWeight:
@@ -54,7 +54,7 @@ def assert_is_product(y_TN: Tensor, x_TK: Tensor, packed: PackedWeight, bias_N: 
 
 @settings(max_examples=30, deadline=None)
 @given(
-    tokens=st.one_of(st.integers(1, cuda.FEW), st.integers(MANY, 70)),
+    tokens=st.one_of(st.just(1), st.integers(2, 70)),
     rows=st.integers(1, 150),
     columns=st.integers(1, 520),
     group=st.sampled_from([8, 24, 64, 128]),
@@ -171,7 +171,7 @@ def test_logits_are_float32() -> None:
     table = QuantizedTable(packed, compute=cuda.linear, dtype=torch.bfloat16)
     logits_NV = table.logits(hidden_ND)
     assert logits_NV.dtype == torch.float32
-    torch.testing.assert_close(logits_NV, exact_linear(hidden_ND.float(), packed))
+    assert_is_product(logits_NV, hidden_ND, packed)
 
 
 def test_what_triton_does_not_compute() -> None:
