@@ -35,9 +35,6 @@ PROCESSORS = 132
 """Of an H100 or H200, taken where there is no GPU to ask."""
 SPLIT_VALUES = 1024
 LEAST_CAPABILITY = (8, 0)
-PROCESSORS = 132
-"""Of an H100 or H200, taken where there is no GPU to ask."""
-SPLIT_VALUES = 1024
 
 
 class _Shape(NamedTuple):
@@ -61,7 +58,7 @@ def is_usable(device: torch.device) -> bool:
         _try(device)
     except (ImportError, OSError, RuntimeError, CalledProcessError) as error:
         logger.warning(
-            "no Triton kernels on %s: %s; quantised layers dequantise their weights at each use, several times slower",
+            "no Triton kernels on %s: %s; weights are dequantised anew at each use, which is slow",
             device,
             str(error).partition("\n")[0] or type(error).__name__,
         )
