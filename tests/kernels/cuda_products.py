@@ -12,8 +12,11 @@ from torch import Tensor
 from anyres.kernels import cuda
 from anyres.kernels.packed import PackedWeight, pack, unpack
 from anyres.kernels.reference import exact_linear
+from anyres.model.language import CausalAttention
 from anyres.quant.linear import QuantizedLinear, QuantizedTable
 from tests.kernels.weights import random_parts
+from tests.oracle import picture
+from tests.quant.test_linear import quantised_model
 
 DEVICE = torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -52,7 +55,7 @@ def assert_is_product(y_TN: Tensor, x_TK: Tensor, packed: PackedWeight, bias_N: 
     assert bool(((y_TN.double() - expected_TN).abs() <= allowed_TN).all())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     tokens=st.one_of(st.just(1), st.integers(2, 70)),
     rows=st.integers(1, 150),
@@ -86,7 +89,7 @@ def test_products_of_all_sizes(
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("tokens", [2, 3, 5, 17, 33, 65, 130])
+@pytest.mark.parametrize("tokens", [2, 17, 33, 65, 130])
 def test_every_block_of_tokens(tokens: int, dtype: torch.dtype) -> None:
     packed, x_TK = weight(70, 136), inputs(tokens, 136, dtype)
     assert_is_product(cuda.linear(x_TK, packed), x_TK, packed)
@@ -172,6 +175,20 @@ def test_logits_are_float32() -> None:
     logits_NV = table.logits(hidden_ND)
     assert logits_NV.dtype == torch.float32
     assert_is_product(logits_NV, hidden_ND, packed)
+
+
+@torch.inference_mode()
+def test_a_whole_model() -> None:
+    """Every layer of the vision encoder and the decoder, and the tied head."""
+    results = []
+    for compute in (exact_linear, cuda.linear):
+        model = quantised_model(compute).to(DEVICE)
+        visual, ids_T = picture(model.config, (1, 4, 4)), torch.arange(7, device=DEVICE)
+        visual_MD = model.encode(visual.patches().to(DEVICE), [visual.grid_thw])
+        hidden_TD = model.model(model.model.embed_tokens(ids_T), ids_T.repeat(3, 1), CausalAttention([7]))
+        results.append((visual_MD, model.model.embed_tokens.logits(hidden_TD)))
+    for expected, seen in zip(*results, strict=True):
+        torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_triton_does_not_compute() -> None:
