@@ -97,6 +97,7 @@ def test_constraints_and_stop_strings(plain: LocalChatModel, guessing: LocalChat
         GenerationOptions(max_tokens=120, temperature=0.0, constraint=schema),
         GenerationOptions(max_tokens=120, temperature=1.0, seed=4, constraint=schema, logprobs=2),
         GenerationOptions(max_tokens=40, temperature=0.0, stop=("three o", "e t")),
+        GenerationOptions(max_tokens=80, temperature=0.0, stop=("three o", "e t"), ignore_eos=True, stop_loops=False),
         *(GenerationOptions(max_tokens=count, temperature=0.0) for count in (1, 2, 5, 11)),
     ]
     for messages in conversations(10)[4:10:5]:
