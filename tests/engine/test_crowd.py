@@ -4,13 +4,16 @@ With caches and without, in small pieces, with guesses, and in another program t
 """
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from anyres.chat import Answer, GenerationOptions, ImagePart, Message, TextPart, VideoPart
 from anyres.engine.engine import LocalChatModel
@@ -77,8 +80,18 @@ def together(model: LocalChatModel) -> Told:
         return told(list(pool.map(lambda messages: model.chat(messages, options=GREEDY), asked)))
 
 
+@pytest.fixture(scope="module", params=[1, 2], autouse=True)
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    """With two, products of other shapes take other ways through MKL."""
+    before, count = torch.get_num_threads(), int(request.param)
+    torch.set_num_threads(count)
+    yield count
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
-def alone() -> Told:
+def alone(threads: int) -> Told:
+    del threads
     model = new_model(EngineOptions(prefix_bytes=0, guesses=0))
     found = told([model.chat(messages, options=GREEDY) for messages in conversations()])
     assert len({text for text, _ in found}) > 12
@@ -93,14 +106,15 @@ def test_32_together_answer_as_one_by_one(alone: Told, way: str) -> None:
     assert (model.stats.idle_blocks > 0) == ("nothing kept" not in way)
 
 
-def test_after_a_restart(alone: Told, tmp_path: Path) -> None:
+def test_after_a_restart(alone: Told, tmp_path: Path, threads: int) -> None:
     """The second program sees no picture and decodes no clip, and says the same."""
     first = new_model(EngineOptions(), cache=tmp_path)
     assert together(first) == alone
     assert first.vision_cache.disk is not None
     first.vision_cache.disk.flush()
     command = [sys.executable, "-c", OTHER_PROGRAM, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment)
     found, missed = json.loads(done.stdout)
     assert [(text, [tuple(token) for token in tokens]) for text, tokens in found] == alone
     assert missed == 0
