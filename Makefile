@@ -33,7 +33,7 @@ demo: .venv/run.stamp .venv/kernels.stamp
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh
 
 # A process a core, each with one thread and whole files of tests, in their order: those of the page come last.
-WORKERS ?= auto
+WORKERS ?= logical
 test: .venv/dev.stamp .venv/kernels.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov --cov-report=term:skip-covered \
 		-n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
