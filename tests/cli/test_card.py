@@ -27,8 +27,8 @@ def folder(tmp_path: Path, checkpoint: Path) -> Path:
 
 def test_the_embedded_checkpoint_has_a_card(run: Run) -> None:
     lines = run("card").stdout.splitlines()
-    assert lines[0].split() == ["what", "target", "figure", "blind", "commonest"]
     rows = json.loads((resolve(None) / "card.json").read_text())["rows"]
+    assert lines[0].split() == ["what", "target", "figure", "blind", "commonest", *rows[0]["readers"]]
     for row, line in zip(rows, lines[1:], strict=False):
         assert line.startswith(row["name"])
         assert f"{100 * row['figure']:.1f} %" in line
