@@ -190,15 +190,21 @@ class ImageProcessorConfig:
 
 def read_json(path: Path) -> dict[str, Any]:
     """One JSON object from a checkpoint's file; CheckpointError names the file when that fails."""
+    return read_json_text(path)[0]
+
+
+def read_json_text(path: Path) -> tuple[dict[str, Any], str]:
+    """As `read_json`, and the file's text."""
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = json.loads(text)
     except FileNotFoundError:
         raise CheckpointError(str(path), "no such file", "a readable JSON file") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(str(path), f"not readable as JSON ({error})", "a JSON object") from None
     if not isinstance(raw, dict):
         raise CheckpointError(str(path), f"a JSON {type(raw).__name__}", "a JSON object")
-    return raw
+    return raw, text
 
 
 _Config = VisionConfig | TextConfig | ImageProcessorConfig

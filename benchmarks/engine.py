@@ -7,7 +7,6 @@ With `--model FOLDER` another checkpoint, as the 2B shape in int4 of benchmarks/
 """
 
 import argparse
-import ctypes
 import resource
 import statistics
 import time
@@ -20,6 +19,7 @@ import torch
 
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
 from anyres.engine.engine import LocalChatModel
+from anyres.engine.heap import give_back
 from anyres.engine.load import load
 from anyres.engine.options import EngineOptions, Turn
 from anyres.engine.scheduler import Limits
@@ -135,7 +135,7 @@ def memory(requests: int) -> None:
         model.chat_batch([conversation(start + i) for i in range(16)], options=GenerationOptions(max_tokens=8))
         sizes.append(resident_mb())
         if (start + 16) // fifth > start // fifth:
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            give_back()
             held.append(round(resident_mb()))
     picked = [sizes[len(sizes) * i // 5 - 1] for i in range(1, 6)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

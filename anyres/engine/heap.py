@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
-__all__ = ["Heap"]
+__all__ = ["Heap", "give_back"]
 
 
 class Heap:
@@ -30,6 +30,11 @@ class Heap:
         self._trim(0)
         self._last = self._clock()
         return True
+
+
+def give_back() -> bool:
+    """At once, whenever it was asked for before; whether it could be."""
+    return Heap(every_s=0.0).give_back()
 
 
 def _malloc_trim() -> Callable[[int], int] | None:

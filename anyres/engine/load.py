@@ -9,7 +9,7 @@ from anyres.disk_cache import DiskCache, open_cache
 from anyres.engine.checkpoint import open_checkpoint
 from anyres.engine.device import choose_device
 from anyres.engine.engine import LocalChatModel
-from anyres.engine.heap import Heap
+from anyres.engine.heap import give_back
 from anyres.engine.options import EngineOptions
 from anyres.engine.pairing import open_pair
 from anyres.engine.request import GenerationDefaults
@@ -53,7 +53,7 @@ def load(
         (model, processor), (small, _) = open_pair(path, resolve(draft), device=place, dtype=dtype, memory=memory)
     defaults = GenerationDefaults.from_folder(path if path.is_dir() else path.parent, model.config, processor.tokenizer)
     disk = open_cache(cache)
-    Heap(every_s=0.0).give_back()  # what reading the files took: 50 MB for the vocabulary of Qwen2
+    give_back()  # what reading the files took: 50 MB for the vocabulary of Qwen2
     return LocalChatModel(
         model,
         replace(processor, stream_clips=True, cache=disk),

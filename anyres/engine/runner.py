@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from anyres.engine.heap import Heap
+from anyres.engine.heap import give_back
 from anyres.engine.kv_cache import KVCache
 from anyres.errors import NumericsError
 from anyres.model.language import TokenTable
@@ -105,7 +105,6 @@ class Runner:
     def __init__(self, model: Qwen2VL, *, encode_patches: int = ENCODE_PATCHES) -> None:
         self.model = model
         self._encode_patches = encode_patches
-        self._heap = Heap(every_s=0.0)
         head = model.model.embed_tokens if model.config.text.tie_word_embeddings else model.lm_head
         self.row_step, self._head_step = _row_step(model.model.layers), _row_step(head)
         self._patch_step = _row_step(model.visual) * model.config.vision.merge_area
@@ -134,7 +133,7 @@ class Runner:
         with self._lock:
             visual_MD = self._encode_pack(parts)
         if sum(map(len, parts)) >= LARGE_PASS:
-            self._heap.give_back()  # before the decoder needs its own: the two together would be the peak
+            give_back()  # before the decoder needs its own: the two together would be the peak
         return list(visual_MD.split([len(part) // self.model.config.vision.merge_area for part in parts]))
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import Tokenizer as Backend
 
-from anyres.config import read_json
+from anyres.config import read_json, read_json_text
 from anyres.errors import CheckpointError, ModelNotFoundError
 
 __all__ = ["Tokenizer", "byte_alphabet", "tokenizer_spec"]
@@ -55,7 +55,8 @@ class Tokenizer:
             raise ModelNotFoundError(str(folder), "no such folder", "a checkpoint's folder")
         path = folder / "tokenizer.json"
         if path.exists():
-            return Tokenizer(read_json(path), text=path.read_text(encoding="utf-8"), item=str(path))
+            spec, text = read_json_text(path)
+            return Tokenizer(spec, text=text, item=str(path))
         return Tokenizer(_slow_spec(folder), item=str(folder / "vocab.json"))
 
     def encode_text(self, text: str) -> list[int]:

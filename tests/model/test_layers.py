@@ -31,6 +31,16 @@ def plain_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: list[i
     return out_THC
 
 
+def random_heads(total: int, kv_heads: int, group: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values, `group` heads of queries for each of the others."""
+    generator = torch.Generator().manual_seed(seed)
+    q_THC, k_TKC, v_TKC = (
+        torch.randn(total, heads, 4, generator=generator, dtype=torch.float64)
+        for heads in (kv_heads * group, kv_heads, kv_heads)
+    )
+    return q_THC, k_TKC, v_TKC
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 7), min_size=1, max_size=4),
@@ -42,10 +52,7 @@ def plain_attention(q_THC: Tensor, k_TKC: Tensor, v_TKC: Tensor, lengths: list[i
 def test_packed_attention_is_attention_in_each_sequence(
     lengths: list[int], kv_heads: int, group: int, causal: bool, seed: int
 ) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    total = sum(lengths)
-    q_THC = torch.randn(total, kv_heads * group, 4, generator=generator, dtype=torch.float64)
-    k_TKC, v_TKC = (torch.randn(total, kv_heads, 4, generator=generator, dtype=torch.float64) for _ in range(2))
+    q_THC, k_TKC, v_TKC = random_heads(sum(lengths), kv_heads, group, seed=seed)
     expected = plain_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
     torch.testing.assert_close(packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal), expected)
 
@@ -82,8 +89,7 @@ def varlen_attn(
 )
 def test_one_call_on_a_gpu_is_told_the_same(lengths: list[int], kv_heads: int, group: int, causal: bool) -> None:
     """A function with torch's contract stands where torch's own would: which tokens belong together is tested here."""
-    q_THC = torch.randn(sum(lengths), kv_heads * group, 4, dtype=torch.float64)
-    k_TKC, v_TKC = (torch.randn(sum(lengths), kv_heads, 4, dtype=torch.float64) for _ in range(2))
+    q_THC, k_TKC, v_TKC = random_heads(sum(lengths), kv_heads, group, seed=0)
     expected = packed_attention(q_THC, k_TKC, v_TKC, lengths, causal=causal)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(layers, "_fits_one_call", lambda q, k, v: True)

@@ -41,6 +41,8 @@ def misbehaving() -> Iterator[Endpoint]:
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: Endpoint
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing is printed."""
 
@@ -48,7 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(200, {"data": [{"id": "some-model", "owned_by": "somebody"}]})
 
     def do_POST(self) -> None:
-        server: Endpoint = self.server  # type: ignore[assignment]
+        server = self.server
         asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         content = asked["messages"][-1]["content"]
         question = content if isinstance(content, str) else content[-1]["text"]
@@ -76,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._reply(200, {"choices": [choice], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
 
     def _count(self, silent: int) -> None:
-        server: Endpoint = self.server  # type: ignore[assignment]
+        server = self.server
         with server.counting:
             server.silent += silent
             server.most_silent = max(server.most_silent, server.silent)
