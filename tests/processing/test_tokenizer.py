@@ -149,16 +149,18 @@ def test_slow_files_give_the_same_tokenizer(full_folder: Path, full_tokenizer: T
             assert other.encode_text(text) == [int(one) for one in ids.split()]
 
 
-def test_a_token_that_looks_special_is_special_whatever_the_file_says(small_folder: Path) -> None:
+def test_a_token_that_looks_special_is_special_whatever_the_file_says(small_folder: Path, tmp_path: Path) -> None:
     spec = json.loads((small_folder / "tokenizer.json").read_text(encoding="utf-8"))
     for token in spec["added_tokens"]:
         token["special"] = False
     spec["added_tokens"].append({**spec["added_tokens"][0], "id": 2062, "content": "<click>", "special": False})
-    tokenizer = Tokenizer(spec)
-    assert tokenizer.special_ids == set(range(2048, 2062))
-    assert not tokenizer.special_ids & set(tokenizer.encode_text("<|image_pad|>"))
-    assert tokenizer.encode_text("<click>") == [2062]  # a word that a fine-tune added stays usable
-    assert tokenizer.decode([2062]) == "<click>"
+    (tmp_path / "tokenizer.json").write_text(json.dumps(spec), encoding="utf-8")
+    for tokenizer in (Tokenizer(spec), Tokenizer.from_folder(tmp_path)):
+        assert tokenizer.special_ids == set(range(2048, 2062))
+        assert tokenizer.vocab_size == 2063
+        assert not tokenizer.special_ids & set(tokenizer.encode_text("<|image_pad|>"))
+        assert tokenizer.encode_text("<click>") == [2062]  # a word that a fine-tune added stays usable
+        assert tokenizer.decode([2062]) == "<click>"
 
 
 def test_byte_alphabet_has_a_character_for_each_byte() -> None:
