@@ -109,15 +109,19 @@ class ScheduleConfig:
 
     decay = 1 falls all the way (the cosine of transformers); decay = 0 is a constant rate; shape "linear" with
     decay = 0.2 stays constant and falls in the last fifth. `floor` is the share of the rate that is left at the end.
+    In `auxiliary_steps` first, before the warm-up, only an auxiliary module learns, if the caller gave one: a fresh one
+    beside a model that knows something would spoil it.
     """
 
     shape: Literal["cosine", "linear"] = "cosine"
     warmup_steps: int = 0
     decay: float = 1.0
     floor: float = 0.0
+    auxiliary_steps: int = 0
 
     def __post_init__(self) -> None:
         _at_least("schedule.warmup_steps", self.warmup_steps, 0)
+        _at_least("schedule.auxiliary_steps", self.auxiliary_steps, 0)
         _within("schedule.decay", self.decay, 0, 1)
         _within("schedule.floor", self.floor, 0, 1)
 

@@ -48,15 +48,16 @@ class Optimiser:
             groups = _groups(hidden, config)
             self._optimisers.append(Muon(groups, lr=config.muon_lr, momentum=config.momentum, dtype=muon_dtype))
 
-    def set_rates(self, factor: float) -> None:
-        """`factor` times the rates of the configuration, as they are now and whatever a save held."""
+    def set_rates(self, factor: float, *, only: str | None = None) -> None:
+        """`factor` times the rates of the configuration, as they are now and whatever a save held; with `only`, the
+        groups of all other parts stand still."""
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 part = group["name"].split()[0]
                 peak = _rate(part, self.config)
                 if isinstance(optimiser, Muon):
                     peak *= self.config.muon_lr / self.config.lr
-                group["lr"] = factor * peak
+                group["lr"] = factor * peak if only in (None, part) else 0.0
 
     def rates(self) -> dict[str, float]:
         """Rate of each group, by its name."""

@@ -163,7 +163,8 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._not_finite(packs, loss, norm)
         factor = self._factor()
-        self.optimiser.set_rates(factor)
+        alone = self.auxiliary is not None and self.progress.step < self.config.schedule.auxiliary_steps
+        self.optimiser.set_rates(1.0 if alone else factor, only="auxiliary" if alone else None)
         self.optimiser.step()
         self._count(step)
         if self.average is not None:
@@ -216,7 +217,7 @@ class Trainer:
     def _factor(self) -> float:
         """Of the learning rates, for the step to come."""
         schedule, steps = self.config.schedule, self.config.steps
-        step = self.progress.step
+        step = max(0, self.progress.step - schedule.auxiliary_steps)
         progress = self._share_done() if steps is None else progress_of(step, schedule.warmup_steps, steps)
         return rate_factor(schedule, step=step, progress=progress)
 

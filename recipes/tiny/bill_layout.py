@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from recipes.tiny.bills import Bill
+from recipes.tiny.example import Box
 from recipes.tiny.grids import Grid
-from recipes.tiny.paper import Box, Colour, Paper, Pen, Theme, rounded
+from recipes.tiny.paper import Colour, Paper, Pen, Theme, rounded
 from recipes.tiny.table_layout import Frame, Style, column_widths, print_table
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from recipes.tiny.assets import Assets
-from recipes.tiny.example import Example
-from recipes.tiny.paper import Box, Paper, Pen, asked, em_at, face_for, pick, rounded, theme
+from recipes.tiny.example import Box, Example
+from recipes.tiny.paper import Paper, Pen, asked, em_at, face_for, pick, rounded, theme
 
 __all__ = ["Month", "make_calendar"]
 

@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from recipes.tiny.chart_data import Chart
-from recipes.tiny.paper import Box, Colour, Paper, Pen, Theme, as_colour
+from recipes.tiny.example import Box
+from recipes.tiny.paper import Colour, Paper, Pen, Theme, as_colour
 
 FINE = 3
 """Shapes are drawn this much larger and shrunk, so that edges are smooth."""

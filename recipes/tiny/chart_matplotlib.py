@@ -10,7 +10,8 @@ from PIL import Image
 
 from recipes.tiny.chart_data import Chart
 from recipes.tiny.chart_draw import Look
-from recipes.tiny.paper import Letter, Paper, Word
+from recipes.tiny.example import Word
+from recipes.tiny.paper import Letter, Paper
 
 STYLES = ("default", "classic", "ggplot", "seaborn-v0_8-whitegrid", "seaborn-v0_8-darkgrid", "seaborn-v0_8-ticks",
           "fivethirtyeight", "grayscale", "tableau-colorblind10", "fast")  # fmt: skip

@@ -9,7 +9,7 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -28,6 +28,7 @@ from anyres.training.config import (
 from anyres.training.saves import complete_saves
 from anyres.training.trainer import Figures, Trainer
 from anyres.training.workers import DEPTH
+from recipes.tiny.assets import LANGUAGES
 from recipes.tiny.levels import Levels, block_size
 from recipes.tiny.mixture import GROUPS, READING, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
@@ -63,7 +64,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--decay-minutes", type=float, default=0.0, help="the last ones, in which the rates fall")
     parser.add_argument("--start", type=Path, help="a checkpoint or a training_state.pt of the same shape")
     parser.add_argument("--level", type=float, default=0.0, help="of all groups in the first block of a new run")
+    parser.add_argument(
+        "--levels", type=of_group, nargs="+", default=[], metavar="GROUP=LEVEL", help="of some, instead"
+    )
     parser.add_argument("--tasks", nargs="+", help="groups, as in recipes/tiny/mixture.py; all of them when absent")
+    parser.add_argument("--languages", nargs="+", default=[], choices=(*LANGUAGES,), help="to be read; all when absent")
+    parser.add_argument("--shares", type=of_group, nargs="+", default=[], metavar="GROUP=FACTOR", help="more of some")
     parser.add_argument("--tokenizer", type=Path, help="a folder with the vocabulary; dashscope's ranks when absent")
     parser.add_argument("--scale", choices=tuple(SCALES), default="version-1")
     parser.add_argument("--device", default="auto")
@@ -75,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--packs", type=int, default=2, help="in a step")
     parser.add_argument("--lr", type=float, default=2e-3, help="of AdamW")
     parser.add_argument("--muon-lr", type=float, default=0.01)
+    parser.add_argument("--teacher-steps", type=int, default=0, help="first ones, in which only the teachers learn")
     parser.add_argument("--warmup-steps", type=int, default=100)
     parser.add_argument("--save-minutes", type=float, default=5.0)
     parser.add_argument("--validate-minutes", type=float, default=15.0, help="0: never")
@@ -93,7 +100,7 @@ class Course:
         start = self.out / "start"
         write_start(start, SCALES[options.scale], tokenizer=options.tokenizer)
         assets = opened_assets(None)
-        tasks = wanted_tasks(options.tasks)
+        tasks = wanted_tasks(options.tasks, dict(options.shares))
         absent = missing(tasks, assets)
         for task, reason in absent.items():
             say(f"left out: {task.group} {task.name} ({reason})")
@@ -104,7 +111,8 @@ class Course:
             look_ahead=config.data.look_ahead,
             workers_ahead=DEPTH * max(1, config.data.workers),
         )
-        classes = build_classes(assets, Tokenizer.from_folder(start), self.out / "classes.json")
+        tokenizer = Tokenizer.from_folder(start)
+        classes = build_classes(assets, tokenizer, self.out / "classes.json")
         self.levels = Levels(self.out / "levels.csv", tuple(GROUPS))
         tasks = tuple(task for task in tasks if task not in absent)
         self.validation = Validation(
@@ -114,6 +122,7 @@ class Course:
             samples=options.validate_samples,
             minutes=options.validate_minutes,
             reading=READING,
+            languages=options.languages,
         )
         mixture = Mixture(
             tasks,
@@ -121,9 +130,10 @@ class Course:
             self.out / "classes.json",
             self.block,
             options.seed,
+            languages=tuple(options.languages),
         )
         model = new_model(start, weights=options.start, seed=options.seed)
-        self.teachers = Teachers(model, classes, groups=len(GROUPS))
+        self.teachers = Teachers(model, classes, tokenizer, groups=len(GROUPS))
         self._start_teachers()
         if config.step.threads:
             torch.set_num_threads(config.step.threads)  # of the optimiser; each of the threads has one core
@@ -188,6 +198,8 @@ class Course:
     def _start_teachers(self) -> None:
         """A new run begins at one level, and with the teachers and the levels of the state that it starts from."""
         self.teachers.levels_G.fill_(self.options.level)
+        for group, level in self.options.levels:
+            self.teachers.levels_G[GROUP_NUMBERS[group]] = level
         start: Path | None = self.options.start
         if start is not None and start.is_file():
             known = torch.load(start, weights_only=True)["auxiliary"] or {}
@@ -218,12 +230,26 @@ class Course:
 GROUP_NUMBERS = {group: number for number, group in enumerate(GROUPS)}
 
 
-def wanted_tasks(groups: Sequence[str] | None) -> tuple[Task, ...]:
-    """The tasks of some groups, in the order of the mixture."""
+def of_group(text: str) -> tuple[str, float]:
+    """A group and what is said of it.
+
+    >>> of_group("line=0.5")
+    ('line', 0.5)
+    """
+    group, _, value = text.partition("=")
+    if group not in GROUPS:
+        raise argparse.ArgumentTypeError(f"{group!r}; allowed: {', '.join(GROUPS)}")
+    return group, float(value)
+
+
+def wanted_tasks(groups: Sequence[str] | None, shares: Mapping[str, float] | None = None) -> tuple[Task, ...]:
+    """The tasks of some groups, in the order of the mixture, their shares times the factors of their groups."""
     unknown = set(groups or ()) - set(GROUPS)
     if unknown:
         raise SystemExit(f"--tasks: {', '.join(sorted(unknown))}; allowed: {', '.join(GROUPS)}")
-    return tuple(task for task in TASKS if groups is None or task.group in groups)
+    factors = shares or {}
+    wanted = (task for task in TASKS if groups is None or task.group in groups)
+    return tuple(task._replace(share=task.share * factors.get(task.group, 1.0)) for task in wanted)
 
 
 def training_config(options: argparse.Namespace) -> TrainingConfig:
@@ -249,6 +275,7 @@ def training_config(options: argparse.Namespace) -> TrainingConfig:
         schedule=ScheduleConfig(
             shape="linear",
             warmup_steps=options.warmup_steps,
+            auxiliary_steps=options.teacher_steps,
             decay=min(1.0, options.decay_minutes / options.minutes) if options.minutes else 0.0,
             floor=FLOOR,
         ),

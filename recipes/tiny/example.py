@@ -2,13 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyres.chat import Message
 
-__all__ = ["Dense", "Example"]
+__all__ = ["Box", "Dense", "Example", "Word"]
+
+Box = tuple[float, float, float, float]
+"""x1, y1, x2, y2 in pixels."""
+
+
+class Word(NamedTuple):
+    """A run of letters without a blank, and the box of its ink."""
+
+    text: str
+    box: Box
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,8 @@ class Dense:
     """[M, COLUMNS] of recipes/tiny/places.py."""
     counted: Sequence[int] | None = None
     """Of each cell of a still, how many of the things that the question is about have their centre in it."""
+    words: Sequence[Word] | None = None
+    """All that is printed, in the order in which it was."""
 
 
 @dataclass(frozen=True)

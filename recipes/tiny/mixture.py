@@ -136,7 +136,8 @@ Maker = Callable[..., Example]
 
 @dataclass(frozen=True)
 class Mixture:
-    """The source of a run's examples, without end. `levels` and `classes` are files in the folder of the run."""
+    """The source of a run's examples, without end. `levels` and `classes` are files in the folder of the run;
+    `languages` those of what is to be read, all of them when there are none."""
 
     tasks: tuple[Task, ...]
     levels: Path
@@ -145,6 +146,7 @@ class Mixture:
     seed: int = 0
     split: str = "train"
     assets: Path | None = None
+    languages: tuple[str, ...] = ()
 
     @property
     def length(self) -> int | None:
@@ -157,7 +159,10 @@ class Mixture:
         shares = shares_at(self.tasks, levels[READING])
         task = self.tasks[int(rng.choice(len(self.tasks), p=shares))]
         difficulty = levels[task.group] * float(rng.random()) ** 0.7
-        example = example_of(task, rng, split=self.split, difficulty=difficulty, assets=opened_assets(self.assets))
+        assets = opened_assets(self.assets)
+        example = example_of(
+            task, rng, split=self.split, difficulty=difficulty, assets=assets, languages=self.languages
+        )
         spelled = levels[task.group] < task.spelled_below
         ordered = task.ordered and example.language not in LEFTWARDS
         extras = taught(example, read_classes(self.classes), spelled=spelled, ordered=ordered)
@@ -188,9 +193,21 @@ def shares_at(tasks: Sequence[Task], reading: float) -> list[float]:
     return [float(one) for one in shares / shares.sum()]
 
 
-def example_of(task: Task, rng: np.random.Generator, *, split: str, difficulty: float, assets: Assets) -> Example:
-    """One example of a task."""
-    return _maker(task.module, task.maker)(rng, split=split, difficulty=difficulty, assets=assets)
+def example_of(
+    task: Task,
+    rng: np.random.Generator,
+    *,
+    split: str,
+    difficulty: float,
+    assets: Assets,
+    languages: Sequence[str] = (),
+) -> Example:
+    """One example of a task; with `languages` the first that is of one of them, or of none."""
+    make = _maker(task.module, task.maker)
+    while True:
+        example = make(rng, split=split, difficulty=difficulty, assets=assets)
+        if not languages or example.language in ("", *languages):
+            return example
 
 
 def answer_ids(text: str, tokenizer: Tokenizer, extras: object) -> list[int]:

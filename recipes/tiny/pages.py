@@ -7,10 +7,10 @@ import numpy as np
 
 from anyres.grounding import Box as Place
 from recipes.tiny.assets import SENTENCE, Assets, Block, Document, script_of
-from recipes.tiny.example import Example
+from recipes.tiny.example import Box, Example
 from recipes.tiny.fonts import Face
 from recipes.tiny.layout import Cut, Laid, Style, fill, laid_out
-from recipes.tiny.paper import CELL, Box, Paper, Sheet, around, asked, em_at, face_for, pick, room, rounded, theme
+from recipes.tiny.paper import CELL, Paper, Sheet, around, asked, em_at, face_for, pick, room, rounded, theme
 from recipes.tiny.reading import CLOSE, choose_language, pick_by
 
 __all__ = ["TASKS", "make_page", "thousandths"]

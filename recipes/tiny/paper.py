@@ -10,23 +10,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anyres.chat import ImagePart, Message, TextPart
-from recipes.tiny.example import Dense, Example
+from recipes.tiny.example import Box, Dense, Example, Word
 from recipes.tiny.fonts import Face
 from recipes.tiny.scan import scanned
 
 CELL = 28
 """Pixels of one visual token, in both directions."""
 Colour = tuple[int, int, int]
-Box = tuple[float, float, float, float]
-"""x1, y1, x2, y2 in pixels."""
 Option = TypeVar("Option")
-
-
-class Word(NamedTuple):
-    """A run of letters without a blank, and the box of its ink."""
-
-    text: str
-    box: Box
 
 
 class Sheet(NamedTuple):
@@ -261,4 +252,4 @@ def asked(sheet: Sheet, question: str, answer: str, *, task: str, metric: str, l
     height, width, _ = sheet.frame.shape
     picture = ImagePart(sheet.frame, min_pixels=CELL * CELL, max_pixels=height * width)
     messages = (Message("user", (picture, TextPart(question))), Message("assistant", answer))
-    return Example(task, language, messages, (Dense(letters=sheet.letters),), metric)
+    return Example(task, language, messages, (Dense(letters=sheet.letters, words=sheet.words),), metric)

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from recipes.tiny.example import Box
 from recipes.tiny.fonts import Face
 from recipes.tiny.grids import Grid
-from recipes.tiny.paper import Box, Paper, Pen, Theme, em_at, face_for, pick, rounded, theme
+from recipes.tiny.paper import Paper, Pen, Theme, em_at, face_for, pick, rounded, theme
 
 RULES = ("grid", "grid", "rows", "three", "none", "box")
 

@@ -20,6 +20,7 @@ from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
 from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import BOX, Places
+from recipes.tiny.pointers import along_line, in_words
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
 
@@ -63,12 +64,14 @@ class Item(NamedTuple):
 
 class Taught(NamedTuple):
     """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
-    `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known."""
+    `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known;
+    `copied` of each byte of the only answer the cell where it is printed, IGNORED for what is not known."""
 
     spelled: bool
     items: tuple[Item | None, ...]
     asked: int
     referent: tuple[float, float, float, float, float]
+    copied: NDArray[np.int16] | None = None
 
 
 UNKNOWN = (float("nan"),) * 5
@@ -129,7 +132,19 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
     referent = UNKNOWN
     if name is not None and first is not None and first.names is not None:
         referent = _referent(first, name, _columns(example, 0), _cells_of_frame(example))
-    return Taught(spelled, items, asked, referent)
+    return Taught(spelled, items, asked, referent, _copied(example, items))
+
+
+def _copied(example: Example, items: Sequence[Item | None]) -> NDArray[np.int16] | None:
+    """Where one answer about one picture is printed; bytes of pieces are as long as those of letters."""
+    if len(items) != 1 or len(example.messages) != 2:
+        return None
+    (dense,), (item,) = example.dense, items
+    if dense is not None and dense.words is not None:
+        return in_words(example.answer, dense.words, _sides(example, 0))
+    if item is not None and item.order is not None:
+        return along_line(example.answer, item.order.tolist())
+    return None
 
 
 def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Item:

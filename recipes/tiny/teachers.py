@@ -6,6 +6,8 @@ top left corner (of what comes after them visual tokens know nothing, so not in 
 begins, the picture's rows and columns and what the question names. From a later one, for each token of an answer:
 whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
+From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
+told as attention would find it, by products of a query with a key of each.
 
 Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
 that a pack with one picture of things does not learn as much of them as a pack full of these.
@@ -19,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from anyres.model.qwen2vl import Qwen2VL
+from anyres.processing.tokenizer import Tokenizer
 from anyres.training.loss import Tap
 from anyres.training.packing import PackedBatch
 from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, PRESENCE
@@ -27,7 +30,10 @@ from recipes.tiny.taught import IGNORED, LETTER_SLOTS, LONGEST, NAME_SLOTS, NOTH
 __all__ = ["EARLY", "Teachers"]
 
 EARLY = 1
-"""Index of the decoder layer after which the early teachers ask; the later ones ask after the last but one."""
+"""Index of the decoder layer after which the early teachers ask; the later ones ask after the last but one, that of
+pointers after half of the layers and one: so the last ones can read where it points to."""
+POINTER = 64
+"""Width of its queries and keys."""
 MOST_CENTRES = 2
 MOST_CELLS = 40
 """Rows or columns of a picture, less one."""
@@ -40,7 +46,7 @@ FAR = 8.0
 """Cells of a picture's longer side from which on errors in cells count less: they grow with it."""
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
-    "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0,
+    "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
 Losses = dict[str, Tensor]
@@ -68,15 +74,17 @@ class Teachers(nn.Module):
     on the same as one that was never cut off.
     """
 
+    byte_lengths_V: Tensor
     levels_G: Tensor
     right_G: Tensor
     seen_G: Tensor
 
-    def __init__(self, model: Qwen2VL, classes: Classes, *, groups: int) -> None:
+    def __init__(self, model: Qwen2VL, classes: Classes, tokenizer: Tokenizer, *, groups: int) -> None:
         super().__init__()
         text = model.config.text
         width, inner = text.hidden_size, text.hidden_size // 2
-        self.taps = Tap(model, EARLY), Tap(model, max(EARLY, text.num_hidden_layers - 2))
+        layers = EARLY, text.num_hidden_layers // 2, max(EARLY, text.num_hidden_layers - 2)
+        self.taps = tuple(Tap(model, layer) for layer in layers)
         self.visual_token_ids = model.config.image_token_id, model.config.video_token_id
         self.norm = nn.LayerNorm(width)
         self.letter_slots = nn.Linear(width, LETTER_SLOTS * inner)
@@ -92,6 +100,10 @@ class Teachers(nn.Module):
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
         self.bands = nn.Linear(width, MOST_COUNTED + 1)
+        self.middle_norm = nn.LayerNorm(width)
+        self.pointer_query, self.pointer_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
+        lengths = [len(tokenizer.token_bytes(one)) for one in range(text.vocab_size)]
+        self.register_buffer("byte_lengths_V", torch.tensor(lengths), persistent=False)
         for name, initial in (("levels_G", 0.0), ("right_G", 0.0), ("seen_G", 0.0)):
             self.register_buffer(name, torch.full((groups,), initial, dtype=torch.float64))
 
@@ -100,7 +112,7 @@ class Teachers(nn.Module):
     ) -> tuple[Tensor, Mapping[str, float]]:
         """The sum of all losses, and each of them with the shares told right, for the curves."""
         del tapped_TD
-        early_TD, late_TD = (tap.take() for tap in self.taps)
+        early_TD, middle_TD, late_TD = (tap.take() for tap in self.taps)
         targets = _targets(batch, visual_MD.device)
         figures: dict[str, float] = {}
         losses = self._cell_losses(self.norm(visual_MD), targets, figures)
@@ -110,6 +122,9 @@ class Teachers(nn.Module):
             losses |= {name: share * part for name, part in parts.items()}
         if (targets.counted_M != IGNORED).any():
             losses["bands"] = self._bands_loss(late_TD, targets, batch)
+        copied_N = _copied(batch, targets, self.byte_lengths_V)
+        if (copied_N != IGNORED).any():
+            losses["pointer"] = self._pointer_loss(middle_TD, copied_N, targets, batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -209,6 +224,21 @@ class Teachers(nn.Module):
                 losses["parts"] = F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
 
+    def _pointer_loss(
+        self, middle_TD: Tensor, copied_N: Tensor, targets: Targets, batch: PackedBatch, figures: dict[str, float]
+    ) -> Tensor:
+        """Which of the visual tokens of its picture each answer's token is printed in."""
+        known_N = copied_N != IGNORED
+        samples_K = batch.learnt_samples[known_N]
+        first_B = torch.searchsorted(targets.samples_M, torch.arange(len(batch.samples), device=samples_K.device))
+        wanted_K = first_B[samples_K] + copied_N[known_N]
+        queries = self.pointer_query(self.middle_norm(middle_TD[batch.learnt_N[known_N]]))
+        keys = self.pointer_key(self.middle_norm(middle_TD[batch.visual_at_M]))
+        scores_KM = (queries @ keys.T).float() * POINTER**-0.5
+        scores_KM = scores_KM.masked_fill(samples_K[:, None] != targets.samples_M, -torch.inf)
+        _add_right(figures, "pointer right", scores_KM, wanted_K)
+        return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
+
     def _bands_loss(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
         known_M = targets.counted_M != IGNORED
         row_M, rows_M = targets.cells_M4[known_M][:, 1].long(), targets.cells_M4[known_M][:, 3].long()
@@ -242,6 +272,24 @@ def _extras(batch: PackedBatch) -> list[Taught]:
     taught = [one for one in batch.extras if isinstance(one, Taught)]
     assert len(taught) == len(batch.samples), "examples of recipes/tiny/mixture.py only"
     return taught
+
+
+def _copied(batch: PackedBatch, targets: Targets, byte_lengths_V: Tensor) -> Tensor:
+    """The cell that each learnt token is printed in, of its sample's only picture; IGNORED where it is not known, and
+    where cells are not the visual tokens."""
+    lengths_N = byte_lengths_V[batch.targets_N]
+    samples_N, copied = batch.learnt_samples, torch.full_like(batch.targets_N, IGNORED)
+    cells_B = torch.bincount(targets.samples_M, minlength=len(batch.samples)).tolist()
+    for number, one in enumerate(_extras(batch)):
+        letters = one.items[0].letters if one.items and one.items[0] is not None else None
+        if one.copied is None or letters is None or len(letters) != cells_B[number]:
+            continue
+        of_sample = samples_N == number
+        starts = lengths_N[of_sample].cumsum(0) - lengths_N[of_sample]
+        told = torch.from_numpy(one.copied).to(starts.device).long()
+        inside = starts < len(told)  # `<|im_end|>` stands behind it
+        copied[of_sample.nonzero()[inside, 0]] = told[starts[inside]]
+    return copied
 
 
 def _targets(batch: PackedBatch, device: torch.device) -> Targets:

@@ -41,10 +41,12 @@ class Validation:
         samples: int,
         minutes: float,
         reading: str,
+        languages: Sequence[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.folder, self.tasks, self.assets, self.samples = folder, tuple(tasks), assets, samples
         self.minutes, self.reading, self.clock = minutes, reading, clock
+        self.languages = tuple(languages)
         self._last = clock()
 
     @property
@@ -80,6 +82,8 @@ class Validation:
                 rng = np.random.default_rng([FIRST_SEED, place])
                 task = tasks[int(rng.choice(len(tasks), p=shares))]
                 difficulty = min(LARGEST, levels[group])
-                example = example_of(task, rng, split="held_out", difficulty=difficulty, assets=self.assets)
+                example = example_of(
+                    task, rng, split="held_out", difficulty=difficulty, assets=self.assets, languages=self.languages
+                )
                 found.setdefault(group, []).append(example)
         return found

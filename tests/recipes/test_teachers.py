@@ -46,7 +46,7 @@ class Bench:
 
     def model(self) -> tuple[Qwen2VL, Teachers]:
         model = new_model(self.folder / "start")
-        return model, Teachers(model, self.classes, groups=len(GROUPS))
+        return model, Teachers(model, self.classes, Tokenizer.from_folder(CHECKPOINT), groups=len(GROUPS))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_every_head_learns_from_a_mixed_pack(bench: Bench) -> None:
 def test_print_alone_teaches_letters_and_their_order(bench: Bench) -> None:
     model, teachers = bench.model()
     _, figures = loss_of(model, teachers, bench.pack("make_line"))
-    assert set(figures) == {"letters", "letters right", "order", "order right"}
+    assert set(figures) == {"letters", "letters right", "order", "order right", "pointer", "pointer right"}
 
 
 def test_shares_follow_the_visual_tokens(bench: Bench) -> None:
