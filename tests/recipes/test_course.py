@@ -12,7 +12,7 @@ from anyres.errors import CheckpointError
 from anyres.training.saves import complete_saves
 from recipes.tiny import course
 from recipes.tiny.course import Course, main, parser, training_config
-from recipes.tiny.mixture import GROUPS
+from recipes.tiny.mixture import GROUPS, TASKS, Mixture
 from recipes.tiny.scale import SCALES, new_model, write_start
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
@@ -78,6 +78,22 @@ def test_levels_follow_the_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert levels["talk"] == 0.5
     assert one.teachers.seen_G[line] == 0
     assert one.levels.decided == 2
+
+
+def test_groups_that_are_known_begin_at_their_own_level_and_share(tmp_path: Path) -> None:
+    options = options_of(tmp_path, "--steps", "1", "--workers", "0", "--level", "0.1", "--levels", "line=0.9")
+    one = Course(parser().parse_args([*options, "--shares", "line=3", "--languages", "de", "fr"]))
+    assert one._levels() == dict.fromkeys(GROUPS, 0.1) | {"line": 0.9}
+    mixture = one.trainer.recipe.source
+    assert isinstance(mixture, Mixture)
+    assert mixture.languages == ("de", "fr")
+    shares = {task.maker: task.share for task in mixture.tasks}
+    known = {task.maker: task.share for task in TASKS}
+    assert {maker: round(share / known[maker], 3) for maker, share in shares.items() if share != known[maker]} == {
+        "make_line": 3.0
+    }
+    with pytest.raises(SystemExit):
+        parser().parse_args([*options, "--levels", "poems=1"])
 
 
 def test_told_to_end_it_saves(tmp_path: Path) -> None:

@@ -236,6 +236,20 @@ def test_auxiliary_teacher_sees_the_batch_and_learns(make_trainer: Make, tmp_pat
     assert saved.config == trainer.model.config
 
 
+def test_an_auxiliary_teacher_learns_alone_at_first(make_trainer: Make) -> None:
+    teacher = Cells()
+    changes = {"auxiliary": teacher, "tapped_layer": 1, "auxiliary_steps": 2, "warmup_steps": 2, "weight_decay": 0.1}
+    trainer = make_trainer(steps=2, lr=3e-3, **changes)
+    before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    fresh = teacher.out.weight.detach().clone()
+    steps = run_of(trainer)
+    assert all(torch.equal(p, before[name]) for name, p in trainer.model.named_parameters())
+    assert not torch.equal(teacher.out.weight, fresh)
+    assert [one.factor for one in steps] == [0.0, 0.0]
+    rates = [one.factor for one in run_of(make_trainer(steps=6, out="long", **(changes | {"auxiliary": Cells()})))]
+    assert rates[:5] == [0.0, 0.0, 0.0, 0.5, 1.0]
+
+
 def test_auxiliary_loss_counts_by_visual_tokens(model: Qwen2VL, samples: list[TrainingSample], pack: Pack) -> None:
     from anyres.training.loss import Tap
 
