@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,8 +72,11 @@ class Optimiser:
         for p in self.parameters:
             p.grad = None
 
-    def step(self) -> None:
+    def step(self, threads: Executor | None = None) -> None:
+        """One update; with threads, of one core each, Muon's matrices are shared out among them."""
         for optimiser in self._optimisers:
+            if isinstance(optimiser, Muon):
+                optimiser.threads = threads
             optimiser.step()
 
     def state_dict(self) -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ class Trainer:
         factor = self._factor()
         alone = self.auxiliary is not None and self.progress.step < self.config.schedule.auxiliary_steps
         self.optimiser.set_rates(1.0 if alone else factor, only="auxiliary" if alone else None)
-        self.optimiser.step()
+        self.optimiser.step(pool)
         self._count(step)
         if self.average is not None:
             self.average.update(self.progress.step)

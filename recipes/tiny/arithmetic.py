@@ -292,16 +292,21 @@ def make_arithmetic(rng: np.random.Generator, *, split: str, difficulty: float, 
         return make_check(rng, split=split, difficulty=difficulty, assets=assets)
     items, _, paper = make_sheet(rng, split=split, difficulty=difficulty, assets=assets)
     sheet = paper.sheet(rng, difficulty * float(rng.random()))
+    (question, answer), task, metric = sheet_task(rng, items)
+    further = (lambda rng: sheet_task(rng, items)[0]) if items[0].number else None
+    return asked(sheet, question, answer, task=task, metric=metric, language="", further=further)
+
+
+def sheet_task(rng: np.random.Generator, items: Sequence[Item]) -> tuple[tuple[str, str], str, str]:
+    """(question, answer), the task and its metric: all lines to read or to solve, or one that has a number."""
     if rng.random() < 0.2:
-        answer = "\n".join(f"{item.number} {item.printed}".strip() for item in items)
-        return asked(sheet, pick(rng, READ), answer, task="arithmetic-read", metric="characters", language="")
+        read = "\n".join(f"{item.number} {item.printed}".strip() for item in items)
+        return (pick(rng, READ), read), "arithmetic-read", "characters"
     if items[0].number and len(items) > 2 and rng.random() < 0.4:
         index = int(rng.integers(len(items)))
-        question = pick(rng, SOLVE_ITEM).format(index + 1)
-        return asked(sheet, question, items[index].chain, task="arithmetic", metric="exact", language="")
-    answer = "\n".join(f"{item.number} {item.chain}".strip() for item in items)
-    question = pick(rng, SOLVE if len(items) > 1 else SOLVE_ONE)
-    return asked(sheet, question, answer, task="arithmetic", metric="exact", language="")
+        return (pick(rng, SOLVE_ITEM).format(index + 1), items[index].chain), "arithmetic", "exact"
+    solved = "\n".join(f"{item.number} {item.chain}".strip() for item in items)
+    return (pick(rng, SOLVE if len(items) > 1 else SOLVE_ONE), solved), "arithmetic", "exact"
 
 
 def slipped(rng: np.random.Generator, value: int) -> int:

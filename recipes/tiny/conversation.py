@@ -1,13 +1,14 @@
 """Short ways to write conversations about pictures and clips."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from anyres.chat import ImagePart, Message, Part, TextPart, VideoPart
-from recipes.tiny.example import Dense, Example
+from recipes.tiny.example import Dense, Example, Further
 
 __all__ = ["Frame", "about_clip", "about_pictures", "in_words", "pick"]
 
@@ -29,9 +30,11 @@ def about_pictures(
     dense: Sequence[Dense | None],
     metric: str = "exact",
     language: str = "en",
+    further: Further | None = None,
 ) -> Example:
     """Pictures, then questions and answers in turn: `turns` is question, answer, question, answer, ..."""
-    return conversed(task, [ImagePart(frame) for frame in frames], turns, tuple(dense), (metric, language))
+    example = conversed(task, [ImagePart(frame) for frame in frames], turns, tuple(dense), (metric, language))
+    return replace(example, further=further)
 
 
 def about_clip(

@@ -1,15 +1,15 @@
 """What the data factory of version 1 gives: a conversation, and what its pictures are known to hold."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from anyres.chat import Message
+from anyres.chat import Message, TextPart
 
-__all__ = ["Box", "Dense", "Example", "Word"]
+__all__ = ["Box", "Dense", "Example", "Further", "Word", "asked_further"]
 
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels."""
@@ -20,6 +20,11 @@ class Word(NamedTuple):
 
     text: str
     box: Box
+
+
+SHORT = 8
+"""Characters up to which one answer may be that of several questions."""
+Further = Callable[[np.random.Generator], tuple[str, str] | None]
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ class Example:
     """One for each picture or clip, in their order."""
     metric: str
     """How an answer is scored: exact, characters, json, cells, box, point, number."""
+    further: Further | None = None
+    """Draws another question about the same picture with its answer, None where there is none left."""
 
     @property
     def answer(self) -> str:
@@ -65,3 +72,32 @@ class Example:
         content = self.messages[-1].content
         assert isinstance(content, str)
         return content
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The texts of all turns of the assistant."""
+        return tuple(str(one.content) for one in self.messages if one.role == "assistant")
+
+
+def asked_further(example: Example, rng: np.random.Generator, most: int, most_characters: int) -> Example:
+    """The example with up to `most` more questions, as long as its answers stay within the characters.
+
+    A picture costs as much to read for one question as for four. Neither a question nor a long answer comes again.
+    """
+    messages = list(example.messages)
+    asked = {question_of(messages[0]), example.answer}
+    for _ in range(most if example.further else 0):
+        assert example.further is not None
+        turn = example.further(rng)
+        left = most_characters - sum(len(str(one.content)) for one in messages if one.role == "assistant")
+        if turn is None or turn[0] in asked or turn[1] in asked or len(turn[1]) > left:
+            continue
+        asked.add(turn[0])
+        asked |= {turn[1]} if len(turn[1]) > SHORT else set()
+        messages += [Message("user", turn[0]), Message("assistant", turn[1])]
+    return replace(example, messages=tuple(messages))
+
+
+def question_of(message: Message) -> str:
+    """The text of a turn."""
+    return " ".join(part.text for part in message.parts if isinstance(part, TextPart))

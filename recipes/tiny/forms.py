@@ -304,6 +304,7 @@ def make_form(rng: np.random.Generator, *, split: str, difficulty: float, assets
         task=f"form-{'json' if metric == 'json' else 'field'}",
         metric=metric,
         language=language,
+        further=lambda rng: form_task(rng, fields, language)[:2],
     )
 
 

@@ -17,7 +17,7 @@ from anyres.errors import MissingDependencyError
 from anyres.processing.tokenizer import Tokenizer
 from anyres.training.supervision import TrainingExample, place_ids
 from recipes.tiny.assets import Assets
-from recipes.tiny.example import Example
+from recipes.tiny.example import Example, asked_further
 from recipes.tiny.levels import Levels
 from recipes.tiny.taught import Taught, read_classes, taught
 from recipes.tiny.vocabulary import spelled_ids
@@ -47,6 +47,8 @@ FIRST_TOKEN = 4.0
 """How many later ones the first token of an answer counts for, where it decides: yes or no, there or not, how many."""
 LONG = 16
 """Characters from which on the tokens of an answer count less, as the root of its length."""
+MOST_FURTHER, MOST_CHARACTERS = 3, 600
+"""Questions about a picture beside its first one, and the characters of all their answers."""
 GROUPS: Mapping[str, float] = {
     "line": 0.6, "script": 0.6, "page": 0.75, "table": 0.75, "bill": 0.75, "chart": 0.75, "sum": 0.75, "thing": 0.7,
     "game": 0.7, "shape": 0.7, "clip": 0.7, "screen": 0.7, "several": 0.75, "talk": 0.85,
@@ -163,11 +165,13 @@ class Mixture:
         example = example_of(
             task, rng, split=self.split, difficulty=difficulty, assets=assets, languages=self.languages
         )
+        example = asked_further(example, rng, int(rng.integers(MOST_FURTHER + 1)), MOST_CHARACTERS)
         spelled = levels[task.group] < task.spelled_below
         ordered = task.ordered and example.language not in LEFTWARDS
         extras = taught(example, read_classes(self.classes), spelled=spelled, ordered=ordered)
         name = f"{task.group}/{example.task}#{index}"
-        weight = min(1.0, LONG / max(1, len(example.answer))) ** 0.5
+        length = sum(map(len, example.answers)) / len(example.answers)
+        weight = min(1.0, LONG / max(1.0, length)) ** 0.5
         first = FIRST_TOKEN if task.decides else 1.0
         return TrainingExample(name, example.messages, extras, weight, first)
 

@@ -84,7 +84,14 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
             break
     sheet, marks = printed(rng, page, style, difficulty)
     question, answer, metric = asked_about(rng, wanted, page, sheet, marks, language=language)
-    return asked(sheet, question, answer, task=task, metric=metric, language=language)
+
+    def further(rng: np.random.Generator) -> tuple[str, str] | None:
+        other = pick_by(rng, {name: share for name, share in TASKS.items() if name != "page-find"})
+        if other == "page-heading" and (len(page.blocks) < 2 or page.blocks[0].kind not in HEADINGS):
+            return None
+        return asked_about(rng, Asked(other), page, sheet, marks, language=language)[:2]
+
+    return asked(sheet, question, answer, task=task, metric=metric, language=language, further=further)
 
 
 # ---- what the page says ----

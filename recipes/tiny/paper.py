@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from anyres.chat import ImagePart, Message, TextPart
-from recipes.tiny.example import Box, Dense, Example, Word
+from recipes.tiny.example import Box, Dense, Example, Further, Word
 from recipes.tiny.fonts import Face
 from recipes.tiny.scan import scanned
 
@@ -247,9 +247,18 @@ def as_colour(values: Sequence[float] | NDArray[np.int64]) -> Colour:
     return red, green, blue
 
 
-def asked(sheet: Sheet, question: str, answer: str, *, task: str, metric: str, language: str = "en") -> Example:
+def asked(
+    sheet: Sheet,
+    question: str,
+    answer: str,
+    *,
+    task: str,
+    metric: str,
+    language: str = "en",
+    further: Further | None = None,
+) -> Example:
     """A question about one sheet as a conversation; the picture keeps its own size."""
     height, width, _ = sheet.frame.shape
     picture = ImagePart(sheet.frame, min_pixels=CELL * CELL, max_pixels=height * width)
     messages = (Message("user", (picture, TextPart(question))), Message("assistant", answer))
-    return Example(task, language, messages, (Dense(letters=sheet.letters, words=sheet.words),), metric)
+    return Example(task, language, messages, (Dense(letters=sheet.letters, words=sheet.words),), metric, further)

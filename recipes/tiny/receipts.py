@@ -151,12 +151,25 @@ def make_receipt(rng: np.random.Generator, *, split: str, difficulty: float, ass
     kind = "invoice" if difficulty > 0.25 and rng.random() < 0.35 else "receipt"
     bill, parts, paper = draw_bill(rng, kind, split=split, difficulty=difficulty, assets=assets)
     sheet = paper.sheet(rng, difficulty * float(rng.random()))
+    (question, answer), what, metric = bill_task(rng, bill, kind, parts)
+    return asked(
+        sheet,
+        question,
+        answer,
+        task=f"{kind}-{what}",
+        metric=metric,
+        language=bill.language,
+        further=lambda rng: bill_task(rng, bill, kind, parts)[0],
+    )
+
+
+def bill_task(
+    rng: np.random.Generator, bill: Bill, kind: str, parts: Sequence[str]
+) -> tuple[tuple[str, str], str, str]:
+    """(question, answer), what it is, and how it is scored: a sum, a field, or several fields as JSON."""
     draw = float(rng.random())
     if draw < 0.12 and summable(bill):
-        chain = sum_chain([item.amount.strip("$£¥") for item in bill.items])
-        return asked(sheet, pick(rng, SUM), chain, task=f"{kind}-sum", metric="number", language=bill.language)
+        return (pick(rng, SUM), sum_chain([item.amount.strip("$£¥") for item in bill.items])), "sum", "number"
     if draw < 0.5:
-        question, answer = field_task(rng, bill, kind)
-        return asked(sheet, question, answer, task=f"{kind}-field", metric="exact", language=bill.language)
-    question, answer = json_task(rng, bill, kind, parts, RECEIPT_KEYS if kind == "receipt" else INVOICE_KEYS)
-    return asked(sheet, question, answer, task=f"{kind}-json", metric="json", language=bill.language)
+        return field_task(rng, bill, kind), "field", "exact"
+    return json_task(rng, bill, kind, parts, RECEIPT_KEYS if kind == "receipt" else INVOICE_KEYS), "json", "json"

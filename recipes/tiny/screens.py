@@ -140,7 +140,16 @@ def example(
     if asked is not None:
         answer = answer.replace("{box}", found(f"{asked.label} {asked.kind}", [asked.box], size))
         answer = answer.replace("{point}", point_text(asked.box, size))
-    return about_pictures(task, [frame], (turns[0], answer), dense=[dense], metric=metric, language=screen.language)
+
+    def further(rng: np.random.Generator) -> tuple[str, str]:
+        other = pick(rng, canvas.widgets)
+        if rng.random() < 0.5:
+            return pick(rng, CLICK[other.kind]).format(other.label), point_text(other.box, size)
+        called = f"{other.label} {other.kind}"
+        return pick(rng, WHERE).format(f"the {called}"), found(called, [other.box], size)
+
+    turns = (turns[0], answer)
+    return about_pictures(task, [frame], turns, dense=[dense], metric=metric, language=screen.language, further=further)
 
 
 def make_ui_box(rng: np.random.Generator, *, split: str, difficulty: float, assets: Assets) -> Example:

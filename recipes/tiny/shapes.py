@@ -40,7 +40,15 @@ def make_shapes(
     names = tuple(tuple(cell) for cell in scene.cells)
     dense = Dense(names=names, places=scene.places, counted=scene.asked[0].spread)
     turns = scene.asked[0][:2]
-    return about_pictures(f"shape-{task}", [scene.frame], turns, dense=[dense], metric=METRICS.get(task, "exact"))
+    others = iter(scene.asked[1:])
+
+    def further(rng: np.random.Generator) -> tuple[str, str] | None:
+        del rng
+        other = next(others, None)
+        return None if other is None else other[:2]
+
+    metric = METRICS.get(task, "exact")
+    return about_pictures(f"shape-{task}", [scene.frame], turns, dense=[dense], metric=metric, further=further)
 
 
 def make_shape_clip(

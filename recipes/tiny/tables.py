@@ -239,4 +239,17 @@ def make_table(rng: np.random.Generator, *, split: str, difficulty: float, asset
         wish = smaller(wish)
     sheet = set_table(grid, style, size, frame).sheet(rng, difficulty * float(rng.random()))
     kind, task = make_task(rng, grid, wish)
-    return asked(sheet, task.question, task.answer, task=f"table-{kind}", metric=task.metric, language=grid.language)
+
+    def further(rng: np.random.Generator) -> tuple[str, str]:
+        other = make_task(rng, grid, wish)[1]
+        return other.question, other.answer
+
+    return asked(
+        sheet,
+        task.question,
+        task.answer,
+        task=f"table-{kind}",
+        metric=task.metric,
+        language=grid.language,
+        further=further,
+    )

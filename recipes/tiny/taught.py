@@ -28,6 +28,7 @@ __all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Class
            "read_classes", "taught"]  # fmt: skip
 
 NOTHING = -1
+BETWEEN = np.full(len("<|im_end|>"), IGNORED, dtype=np.int16)
 LETTER_SLOTS, NAME_SLOTS = 6, 4
 OWN_CLASSES = 2000
 """Characters, the commonest ones, that are classes of their own; of others the first token is told."""
@@ -65,7 +66,8 @@ class Item(NamedTuple):
 class Taught(NamedTuple):
     """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
     `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known;
-    `copied` of each byte of the only answer the cell where it is printed, IGNORED for what is not known."""
+    `copied` of each byte of the answers, and of the `<|im_end|>` behind each, the cell where it is printed, IGNORED for
+    what is not known. All but `copied` is about the first question."""
 
     spelled: bool
     items: tuple[Item | None, ...]
@@ -136,12 +138,13 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
 
 
 def _copied(example: Example, items: Sequence[Item | None]) -> NDArray[np.int16] | None:
-    """Where one answer about one picture is printed; bytes of pieces are as long as those of letters."""
-    if len(items) != 1 or len(example.messages) != 2:
+    """Where the answers about one picture are printed; bytes of pieces are as long as those of letters."""
+    if len(items) != 1:
         return None
     (dense,), (item,) = example.dense, items
     if dense is not None and dense.words is not None:
-        return in_words(example.answer, dense.words, _sides(example, 0))
+        told = (in_words(answer, dense.words, _sides(example, 0)) for answer in example.answers)
+        return np.concatenate([part for one in told for part in (one, BETWEEN)])
     if item is not None and item.order is not None:
         return along_line(example.answer, item.order.tolist())
     return None

@@ -140,7 +140,7 @@ class Teachers(nn.Module):
             known_M = slots_MS[:, 0] != IGNORED
             if known_M.any():
                 logits, wanted = self._slots(kind, normed_MD[known_M], slots_MS[known_M])
-                losses[kind] = slots_MS.shape[1] * known_M.float().mean() * F.cross_entropy(logits, wanted)
+                losses[kind] = F.cross_entropy(logits, wanted, reduction="sum") / len(known_M)
                 _add_right(figures, f"{kind} right", logits, wanted, wanted < logits.shape[1] - 1)
         known_M = targets.order_M != IGNORED
         if known_M.any():
@@ -153,10 +153,11 @@ class Teachers(nn.Module):
         return losses
 
     def _slots(self, kind: str, normed_MD: Tensor, slots_MS: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of all slots of the cells, and their classes, the last of which means nothing."""
+        """Logits of the cells' slots up to the first empty one, and their classes, the last of which means nothing."""
         inner, out = (self.letter_slots, self.letters) if kind == "letters" else (self.name_slots, self.names)
-        logits = out(inner(normed_MD).unflatten(-1, (slots_MS.shape[1], -1))).float().flatten(0, 1)
-        wanted = slots_MS.flatten()
+        told_MS = F.pad(slots_MS[:, :-1] != NOTHING, (1, 0), value=True)
+        logits = out(inner(normed_MD).unflatten(-1, (slots_MS.shape[1], -1))[told_MS]).float()
+        wanted = slots_MS[told_MS]
         return logits, torch.where(wanted == NOTHING, logits.shape[1] - 1, wanted)
 
     def _place_losses(self, normed_MD: Tensor, targets: Targets) -> Losses:
@@ -207,7 +208,8 @@ class Teachers(nn.Module):
         referents_B5 = torch.tensor([one.referent for one in _extras(batch)], device=late_TD.device)
         samples_N = batch.learnt_samples
         referent = referents_B5[samples_N]
-        known, there = referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
+        first = _of_first_answer(batch)
+        known, there = first & referent[:, PRESENCE].isfinite(), referent[:, BOX].isfinite().all(-1)
         losses = {}
         if known.any():
             told = self.referent(self.late_norm(late_TD[batch.learnt_N[known]])).float()
@@ -266,6 +268,15 @@ def _answers_begin(batch: PackedBatch) -> Tensor:
     """The place in the pack of the last token before each sample's first answer."""
     samples = torch.arange(len(batch.samples), device=batch.learnt_N.device)
     return batch.learnt_N[torch.searchsorted(batch.learnt_samples, samples)]
+
+
+def _of_first_answer(batch: PackedBatch) -> Tensor:
+    """Which of the learnt tokens are of the first answer of their sample: other questions have other referents."""
+    begins = torch.cat([batch.learnt_N.new_ones(1), (batch.learnt_N.diff() != 1).long()])
+    answers_N = begins.cumsum(0)
+    samples = torch.arange(len(batch.samples), device=answers_N.device)
+    firsts = answers_N[torch.searchsorted(batch.learnt_samples, samples)]
+    return answers_N == firsts[batch.learnt_samples]
 
 
 def _extras(batch: PackedBatch) -> list[Taught]:

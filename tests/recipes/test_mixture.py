@@ -15,9 +15,20 @@ from anyres.processing.tokenizer import Tokenizer
 from anyres.training.supervision import IGNORED, supervise
 from recipes.tiny import mixture
 from recipes.tiny.conversation import about_clip, about_pictures
-from recipes.tiny.example import Dense
+from recipes.tiny.example import Dense, asked_further, question_of
 from recipes.tiny.levels import Levels, block_size
-from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets, shares_at
+from recipes.tiny.mixture import (
+    GROUPS,
+    TASKS,
+    Mixture,
+    Task,
+    answer_ids,
+    example_of,
+    group_of,
+    missing,
+    opened_assets,
+    shares_at,
+)
 from recipes.tiny.regions import Region, dense_of
 from recipes.tiny.scale import MAX_PIXELS, SCALES, write_start
 from recipes.tiny.taught import NOTHING, Classes, Taught, build_classes, named_in, read_classes, reading_order, taught
@@ -97,8 +108,28 @@ def test_names_weights_and_first_tokens(folder: Path) -> None:
         assert one.name.endswith(f"#{index}")
         assert group_of(one.name) in ("line", "shape")
         assert one.first_weight == (mixture.FIRST_TOKEN if group_of(one.name) == "shape" else 1.0)
-        answer = one.messages[-1].content
-        assert one.weight == pytest.approx(min(1.0, mixture.LONG / len(answer)) ** 0.5)
+        answers = [str(turn.content) for turn in one.messages if turn.role == "assistant"]
+        length = sum(map(len, answers)) / len(answers)
+        assert one.weight == pytest.approx(min(1.0, mixture.LONG / length) ** 0.5)
+
+
+@pytest.mark.parametrize("maker", ["make_page", "make_table", "make_receipt", "make_arithmetic", "make_shapes"])
+def test_further_questions_are_new_and_within_the_characters(maker: str) -> None:
+    task = next(one for one in TASKS if one.maker == maker)
+    turns = []
+    for number in range(25):
+        rng = np.random.default_rng([4, number])
+        example = example_of(task, rng, split="train", difficulty=0.4, assets=opened_assets(None), languages=("en",))
+        more = asked_further(example, rng, 3, 300)
+        assert more.messages[:2] == example.messages
+        asked = [question_of(one) for one in more.messages if one.role == "user"]
+        assert len(set(asked)) == len(asked) == len(more.answers)
+        long = [one for one in more.answers if len(one) > 8]
+        assert len(set(long)) == len(long)
+        assert sum(map(len, more.answers[1:])) <= max(0, 300 - len(example.answer))
+        assert asked_further(example, rng, 0, 300).messages == example.messages
+        turns.append(len(more.answers))
+    assert max(turns) >= 2
 
 
 def test_visual_tokens_are_the_cells(folder: Path) -> None:

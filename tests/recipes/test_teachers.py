@@ -16,8 +16,8 @@ from anyres.training.supervision import TrainingSample
 from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
-from recipes.tiny.taught import NOTHING, Item, Taught, build_classes
-from recipes.tiny.teachers import BANDS, MOST_COUNTED, WEIGHTS, Teachers, _targets
+from recipes.tiny.taught import IGNORED, NOTHING, Item, Taught, build_classes
+from recipes.tiny.teachers import BANDS, MOST_COUNTED, WEIGHTS, Teachers, _copied, _of_first_answer, _targets
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
 BY_MAKER = {task.maker: task for task in TASKS}
@@ -158,11 +158,40 @@ def test_the_tokens_before_an_answer_count_the_bands(bench: Bench) -> None:
 
 
 def test_empty_slots_are_a_class_of_their_own(bench: Bench) -> None:
+    """The first of them tells that a cell holds no more; those behind it are not asked."""
     _, teachers = bench.model()
     slots = torch.full((2, 6), NOTHING)
-    logits, wanted = teachers._slots("letters", torch.zeros(2, 128), slots)
-    assert logits.shape == (12, bench.classes.letter_count + 1)
-    assert (wanted == bench.classes.letter_count).all()
+    slots[1, :2] = torch.tensor([4, 7])
+    slots = torch.cat([slots, torch.arange(6)[None]])
+    logits, wanted = teachers._slots("letters", torch.zeros(3, 128), slots)
+    nothing = bench.classes.letter_count
+    assert wanted.tolist() == [nothing, 4, 7, nothing, 0, 1, 2, 3, 4, 5]
+    assert logits.shape == (10, nothing + 1)
+
+
+def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench: Bench) -> None:
+    pack = bench.pack("make_shapes", "make_arithmetic", count=12)
+    answers = [int((sample.targets_T == sample.targets_T[sample.targets_T >= 0][-1]).sum()) for sample in pack.samples]
+    assert max(answers) > 1, "several answers end"
+    first = _of_first_answer(pack)
+    for number, ends in enumerate(answers):
+        of_sample = first[pack.learnt_samples == number]
+        assert of_sample[0]
+        assert of_sample.all() == (ends == 1)
+        assert (of_sample.long().diff() <= 0).all(), "one run from the beginning"
+    _, teachers = bench.model()
+    copied = _copied(pack, _targets(pack, torch.device("cpu")), teachers.byte_lengths_V)
+    tokenizer = Tokenizer.from_folder(CHECKPOINT)
+    there = []
+    for number, sample in enumerate(pack.samples):
+        item = sample.extras.items[0]  # type: ignore[attr-defined]
+        told = zip(pack.targets_N[pack.learnt_samples == number], copied[pack.learnt_samples == number], strict=True)
+        for token, cell in told:
+            if cell != IGNORED:
+                near = item.letters[max(0, int(cell) - 1) : int(cell) + 2]
+                there.append(bench.classes.letters[tokenizer.decode([int(token)])[0]] in near)
+    assert len(there) > 50
+    assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
 
 
 def test_levels_travel_with_the_teachers(bench: Bench) -> None:
