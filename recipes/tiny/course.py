@@ -38,7 +38,7 @@ from recipes.tiny.validation import Validation
 
 __all__ = ["Course", "main", "parser"]
 
-RISE, FALL = 0.02, 0.007
+RISE, FALL = 0.04, 0.014
 """Change of a level for every SAMPLES_OF_CHANGE samples of the run."""
 SAMPLES_OF_CHANGE = 1024
 FEWEST_SAMPLES = 24

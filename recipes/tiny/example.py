@@ -85,17 +85,21 @@ def asked_further(example: Example, rng: np.random.Generator, most: int, most_ch
     A picture costs as much to read for one question as for four. Neither a question nor a long answer comes again.
     """
     messages = list(example.messages)
-    asked = {question_of(messages[0]), example.answer}
+    asked = {question_of(messages[0]), *long(example.answer)}
     for _ in range(most if example.further else 0):
         assert example.further is not None
         turn = example.further(rng)
         left = most_characters - sum(len(str(one.content)) for one in messages if one.role == "assistant")
         if turn is None or turn[0] in asked or turn[1] in asked or len(turn[1]) > left:
             continue
-        asked.add(turn[0])
-        asked |= {turn[1]} if len(turn[1]) > SHORT else set()
+        asked |= {turn[0], *long(turn[1])}
         messages += [Message("user", turn[0]), Message("assistant", turn[1])]
     return replace(example, messages=tuple(messages))
+
+
+def long(answer: str) -> tuple[str, ...]:
+    """The answer, where it is one that no other question should have."""
+    return (answer,) if len(answer) > SHORT else ()
 
 
 def question_of(message: Message) -> str:

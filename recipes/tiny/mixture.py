@@ -61,8 +61,9 @@ class Task(NamedTuple):
     """A maker of examples, `recipes.tiny.<module>.<maker>`.
 
     `share` is its part of the samples once everything is learnt, which it begins to have at the level `opens` of
-    reading. Its answers are spelled letter by letter while its group's level is below `spelled_below`, then in the
-    tokenizer's usual pieces. `decides`: the first token of an answer counts FIRST_TOKEN times.
+    reading. `spelled`: its answers are print, and spelled letter by letter, so that each token answers to one place in
+    the picture; others are in the tokenizer's usual pieces. `decides`: the first token of an answer counts FIRST_TOKEN
+    times.
     """
 
     group: str
@@ -70,7 +71,7 @@ class Task(NamedTuple):
     maker: str
     share: float
     opens: float = 0.0
-    spelled_below: float = 0.0
+    spelled: bool = False
     decides: bool = True
 
     @property
@@ -84,16 +85,15 @@ class Task(NamedTuple):
         return self.group in LINES
 
 
-ALWAYS = 2.0
 TASKS: tuple[Task, ...] = (
-    Task("line", "shapes", "make_line", 0.14, spelled_below=ALWAYS, decides=False),
-    Task("script", "reading", "make_reading", 0.16, opens=0.15, spelled_below=ALWAYS, decides=False),
-    Task("page", "pages", "make_page", 0.1, opens=0.3, spelled_below=0.5, decides=False),
-    Task("table", "tables", "make_table", 0.08, opens=0.3, spelled_below=0.5, decides=False),
-    Task("bill", "receipts", "make_receipt", 0.09, opens=0.25, spelled_below=0.5, decides=False),
+    Task("line", "shapes", "make_line", 0.14, spelled=True, decides=False),
+    Task("script", "reading", "make_reading", 0.16, opens=0.15, spelled=True, decides=False),
+    Task("page", "pages", "make_page", 0.1, opens=0.3, spelled=True, decides=False),
+    Task("table", "tables", "make_table", 0.08, opens=0.3, spelled=True, decides=False),
+    Task("bill", "receipts", "make_receipt", 0.09, opens=0.25, spelled=True, decides=False),
     Task("chart", "charts", "make_chart", 0.06, opens=0.3),
-    Task("sum", "arithmetic", "make_arithmetic", 0.06, opens=0.1, spelled_below=ALWAYS, decides=False),
-    Task("sum", "formulas", "make_formula", 0.012, opens=0.2, spelled_below=ALWAYS, decides=False),
+    Task("sum", "arithmetic", "make_arithmetic", 0.06, opens=0.1, spelled=True, decides=False),
+    Task("sum", "formulas", "make_formula", 0.012, opens=0.2, spelled=True, decides=False),
     Task("game", "clocks", "make_clock", 0.012),
     Task("game", "calendars", "make_calendar", 0.008, opens=0.2),
     Task("game", "games", "make_dice", 0.008),
@@ -166,9 +166,8 @@ class Mixture:
             task, rng, split=self.split, difficulty=difficulty, assets=assets, languages=self.languages
         )
         example = asked_further(example, rng, int(rng.integers(MOST_FURTHER + 1)), MOST_CHARACTERS)
-        spelled = levels[task.group] < task.spelled_below
         ordered = task.ordered and example.language not in LEFTWARDS
-        extras = taught(example, read_classes(self.classes), spelled=spelled, ordered=ordered)
+        extras = taught(example, read_classes(self.classes), spelled=task.spelled, ordered=ordered)
         name = f"{task.group}/{example.task}#{index}"
         length = sum(map(len, example.answers)) / len(example.answers)
         weight = min(1.0, LONG / max(1.0, length)) ** 0.5

@@ -1,4 +1,4 @@
-"""Shape of the embedded checkpoint, version 1: the real architecture at 18 million parameters, 36 MB in bfloat16."""
+"""Shape of the embedded checkpoint, version 1: the real architecture at 16 million parameters, 32 MB in bfloat16."""
 
 import json
 import shutil
@@ -17,7 +17,9 @@ from recipes.tiny.vocabulary import default_ranks_file, with_token_ids, write_se
 
 __all__ = ["MAX_PIXELS", "SCALES", "Scale", "image_config", "model_config", "new_model", "write_start"]
 
-RANKS = 8192
+RANKS = 2048
+"""Version 0's: grown with 8,192, it understood two thirds of the questions that it had known, because their words had
+become tokens that it had never seen."""
 CONTEXT = 4096
 VISUAL_TOKEN_AREA = 28 * 28
 MAX_PIXELS = 1100 * VISUAL_TOKEN_AREA
@@ -45,8 +47,8 @@ class Scale(NamedTuple):
 
 
 SCALES = {"version-1": Scale(192, 10, 384, 1024, 6, 2), "smoke": Scale(64, 2, 128, 256, 3, 1)}
-"""Version 1, of whose 18.2 M parameters the vision encoder has 4.7, the merger 0.9, the decoder 9.4 and the table of
-tokens 3.2; and one that only shows that all parts fit together."""
+"""Version 1, of whose 15.8 M parameters the vision encoder has 4.7, the merger 0.9, the decoder 9.4 and the table of
+tokens 0.8; and one that only shows that all parts fit together."""
 
 
 def model_config(tokenizer: Tokenizer, scale: Scale) -> Qwen2VLConfig:

@@ -140,7 +140,7 @@ def test_rates_fall_in_the_last_minutes(tmp_path: Path) -> None:
 
 
 def test_version_1_is_within_its_limits(tmp_path: Path) -> None:
-    """With the 8,192 ranks: 15 to 25 M parameters, at most 45 MB in bfloat16, a context of 4,096."""
+    """With all ranks: 15 to 25 M parameters, at most 45 MB in bfloat16, a context of 4,096."""
     from recipes.tiny.scale import RANKS, model_config
 
     write_start(tmp_path, SCALES["version-1"], tokenizer=CHECKPOINT)
