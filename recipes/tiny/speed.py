@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recipes.tiny.assets import SPLITS, Assets
-from recipes.tiny.mixture import ALWAYS, Task, example_of, missing, opened_assets, shares_at
+from recipes.tiny.mixture import OPENING, Task, example_of, missing, opened_assets, shares_at
 from recipes.tiny.preview import DIFFICULTIES, chosen_tasks, visual_tokens
 
 __all__ = ["Rate", "main", "measure", "mixed", "parser", "table"]
@@ -120,7 +120,7 @@ def rounded(rate: float) -> str:
 
 def mixed(rates: Iterable[Rate], tasks: Sequence[Task]) -> list[str]:
     """Samples and tokens a second of the whole mixture, once all tasks have their full share, at each difficulty."""
-    shares = dict(zip((f"{task.group} {task.name}" for task in tasks), shares_at(tasks, ALWAYS), strict=True))
+    shares = dict(zip((f"{task.group} {task.name}" for task in tasks), shares_at(tasks, 1.0 + OPENING), strict=True))
     lines = []
     by_difficulty: dict[float, list[Rate]] = {}
     for rate in rates:

@@ -158,12 +158,13 @@ def test_spelled_answers_decode_to_the_same_text() -> None:
     assert tokenizer.special_id("<|box_start|>") in ids[True]
 
 
-def test_spelling_ends_at_its_level(folder: Path) -> None:
-    task = EASY[0]._replace(spelled_below=0.2)
-    early, late = (mixture_of(folder, (task,)).example(index).extras for index in (0, 64))
-    assert isinstance(early, Taught)
-    assert isinstance(late, Taught)
-    assert (early.spelled, late.spelled) == (True, False)
+def test_print_is_spelled_at_every_level(folder: Path) -> None:
+    for spelled in (True, False):
+        task = EASY[0]._replace(spelled=spelled)
+        for index in (0, 64):
+            extras = mixture_of(folder, (task,)).example(index).extras
+            assert isinstance(extras, Taught)
+            assert extras.spelled == spelled
 
 
 # ---- what is taught ----
