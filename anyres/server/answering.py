@@ -155,7 +155,8 @@ async def _choices(
     try:
         while left:
             try:
-                number, event = await asyncio.wait_for(inbox.get(), service.settings.ping_s)
+                async with asyncio.timeout(service.settings.ping_s):  # wait_for of 3.11 can lose a cancellation
+                    number, event = await inbox.get()
             except TimeoutError:
                 yield Ping()
                 continue

@@ -67,7 +67,8 @@ class Gate:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._line.append((turn, width))
         try:
-            await asyncio.wait_for(asyncio.shield(turn), self._queue_s)
+            async with asyncio.timeout(self._queue_s):  # wait_for of 3.11 can lose a cancellation
+                await asyncio.shield(turn)
         except TimeoutError:
             if not _admitted(turn):
                 raise self._busy(f"no place within {self._queue_s:g} s") from None

@@ -1,11 +1,13 @@
 """Clients that leave, wait, ask too much or read too slowly, and a server that goes down."""
 
+import asyncio
 import json
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +15,9 @@ import pytest
 from anyres.chat import Piece
 from anyres.engine.engine import LocalChatModel
 from anyres.errors import EngineError, NumericsError
+from anyres.server import answering
+from anyres.server.gate import Gate
+from anyres.server.service import Inbox
 from tests.server.serving import (
     Running,
     answer_to,
@@ -30,8 +35,9 @@ LONG: dict[str, Any] = {
     "max_tokens": 1800,
     "ignore_eos": True,
     "stop_loops": False,
+    "temperature": 2.0,
 }
-"""Some seconds of work, unless somebody ends it."""
+"""Some seconds of work, unless somebody ends it: nothing comes twice, so that no guess ahead is right."""
 
 
 def at_work(running: Running, count: int = 1) -> bool:
@@ -278,3 +284,55 @@ def test_nothing_is_answered_before_the_model_is_there(model: LocalChatModel, tm
         assert running.anyone.get("/health").status_code == 200
         running.service.loaded = model
         assert running.anyone.get("/ready").status_code == 200
+
+
+@pytest.mark.parametrize("rounds", range(4))
+def test_who_leaves_as_a_word_comes_has_left(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cancelled so many turns of the loop after a word was ready: it ends, or it has given the word before."""
+    inboxes: list[Inbox] = []
+
+    async def waiting(*given: Any) -> None:
+        inboxes.append(given[-1])
+        await asyncio.Event().wait()
+
+    async def scenario() -> None:
+        service = SimpleNamespace(model=None, inboxes=set(), settings=SimpleNamespace(ping_s=5.0))
+        asked: Any = SimpleNamespace(input=None, options=(None,))
+        words = answering._choices(service, asked, asked, None)  # type: ignore[arg-type]
+        task = asyncio.ensure_future(anext(words))
+        for _ in range(4):
+            await asyncio.sleep(0)
+        inboxes[0].put_nowait((0, Piece("word")))
+        await cancelled_after(rounds, task)
+        await words.aclose()
+
+    monkeypatch.setattr(answering, "_pump", waiting)
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("rounds", range(5))
+def test_who_leaves_as_a_place_is_free_takes_none(rounds: int) -> None:
+    async def scenario() -> None:
+        gate = Gate(1, queue=1, queue_s=5.0)
+        at_work = gate.place()
+        await at_work.__aenter__()
+        second = gate.place()
+        task = asyncio.ensure_future(second.__aenter__())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        await at_work.__aexit__(None, None, None)
+        if not await cancelled_after(rounds, task):
+            await second.__aexit__(None, None, None)
+        assert gate.taken == gate.waiting == 0
+
+    asyncio.run(scenario())
+
+
+async def cancelled_after(rounds: int, task: "asyncio.Future[Any]") -> bool:
+    """Whether it was cancelled in time; then it must have ended by that."""
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    asked = task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled() == asked, "the cancellation is lost"
+    return asked
