@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from anyres.chat import Message, TextPart
 
-__all__ = ["Box", "Dense", "Example", "Further", "Word", "asked_further"]
+__all__ = ["Box", "Dense", "Example", "Further", "Word", "asked_further", "question_of"]
 
 Box = tuple[float, float, float, float]
 """x1, y1, x2, y2 in pixels."""
@@ -84,11 +84,12 @@ def asked_further(example: Example, rng: np.random.Generator, most: int, most_ch
 
     A picture costs as much to read for one question as for four. Neither a question nor a long answer comes again.
     """
-    messages = list(example.messages)
+    further, messages = example.further, list(example.messages)
+    if further is None:
+        return example
     asked = {question_of(messages[0]), *long(example.answer)}
-    for _ in range(most if example.further else 0):
-        assert example.further is not None
-        turn = example.further(rng)
+    for _ in range(most):
+        turn = further(rng)
         left = most_characters - sum(len(str(one.content)) for one in messages if one.role == "assistant")
         if turn is None or turn[0] in asked or turn[1] in asked or len(turn[1]) > left:
             continue

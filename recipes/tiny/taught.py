@@ -15,7 +15,7 @@ from anyres.chat import Message, TextPart
 from anyres.processing.tokenizer import Tokenizer
 from recipes.tiny.assets import Assets
 from recipes.tiny.clocks import HANDS
-from recipes.tiny.example import Dense, Example
+from recipes.tiny.example import Dense, Example, question_of
 from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
 from recipes.tiny.lines import IGNORED, LONGEST, reading_order
@@ -170,8 +170,7 @@ def _slots(cells: Iterable[Sequence[int]], count: int) -> NDArray[np.int16]:
 
 def _asked(messages: Sequence[Message], classes: Classes) -> tuple[int, str | None]:
     """The class and the name of the thing that the first question names."""
-    words = " ".join(part.text for part in messages[0].parts if isinstance(part, TextPart))
-    found = named_in(words, classes.names)
+    found = named_in(question_of(messages[0]), classes.names)
     if len(found) > 1:
         return IGNORED, None
     return (classes.names[found[0]], found[0]) if found else (len(classes.names), None)

@@ -266,17 +266,20 @@ def band_of(row_M: Tensor, rows_M: Tensor) -> Tensor:
 
 def _answers_begin(batch: PackedBatch) -> Tensor:
     """The place in the pack of the last token before each sample's first answer."""
+    return batch.learnt_N[_first_learnt(batch)]
+
+
+def _first_learnt(batch: PackedBatch) -> Tensor:
+    """Which of the learnt tokens is the first one of each sample."""
     samples = torch.arange(len(batch.samples), device=batch.learnt_N.device)
-    return batch.learnt_N[torch.searchsorted(batch.learnt_samples, samples)]
+    return torch.searchsorted(batch.learnt_samples, samples)
 
 
 def _of_first_answer(batch: PackedBatch) -> Tensor:
     """Which of the learnt tokens are of the first answer of their sample: other questions have other referents."""
     begins = torch.cat([batch.learnt_N.new_ones(1), (batch.learnt_N.diff() != 1).long()])
     answers_N = begins.cumsum(0)
-    samples = torch.arange(len(batch.samples), device=answers_N.device)
-    firsts = answers_N[torch.searchsorted(batch.learnt_samples, samples)]
-    return answers_N == firsts[batch.learnt_samples]
+    return answers_N == answers_N[_first_learnt(batch)][batch.learnt_samples]
 
 
 def _extras(batch: PackedBatch) -> list[Taught]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from anyres.chat import ImagePart
 from recipes.tiny.example import Example, Word
 from recipes.tiny.lines import CELL, IGNORED, reading_order
 from recipes.tiny.mixture import TASKS, example_of, opened_assets
@@ -25,10 +26,12 @@ def examples(maker: str, count: int, difficulty: float) -> Iterator[Example]:
 
 def told(example: Example) -> list[tuple[str, int]]:
     """Each character of the answer with its cell."""
-    picture = example.messages[0].parts[0].image  # type: ignore[union-attr]
-    words = example.dense[0].words  # type: ignore[union-attr]
-    assert words is not None
-    cells = in_words(example.answer, words, picture.shape[:2])
+    picture, (dense,) = example.messages[0].parts[0], example.dense
+    assert isinstance(picture, ImagePart)
+    assert dense is not None
+    assert dense.words is not None
+    height, width, _ = np.asarray(picture.image).shape
+    cells = in_words(example.answer, dense.words, (height, width))
     starts = np.cumsum([0, *(len(char.encode()) for char in example.answer)])[:-1]
     return [(char, int(cells[start])) for char, start in zip(example.answer, starts, strict=True)]
 
@@ -38,8 +41,10 @@ def test_what_is_pointed_at_is_there(maker: str, least: float) -> None:
     """The letters of a cell come from their own centres; a pointer from its word's box: at most a neighbour off."""
     known = right = characters = 0
     for example in examples(maker, 25, 0.5):
-        letters = example.dense[0].letters  # type: ignore[union-attr]
-        assert letters is not None
+        (dense,) = example.dense
+        assert dense is not None
+        assert dense.letters is not None
+        letters = dense.letters
         for char, cell in told(example):
             characters += not char.isspace()
             if cell != IGNORED:

@@ -182,15 +182,24 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
     _, teachers = bench.model()
     copied = _copied(pack, _targets(pack, torch.device("cpu")), teachers.byte_lengths_V)
     tokenizer = Tokenizer.from_folder(CHECKPOINT)
-    there = []
+    there, exact = [], 0
     for number, sample in enumerate(pack.samples):
-        item = sample.extras.items[0]  # type: ignore[attr-defined]
+        assert isinstance(sample.extras, Taught)
+        (item,) = sample.extras.items
+        assert item is not None
+        answer = first & (pack.learnt_samples == number)
+        if sample.extras.copied is not None and (teachers.byte_lengths_V[pack.targets_N[answer]][:-1] == 1).all():
+            wanted = sample.extras.copied[: int(answer.sum()) - 1].tolist()
+            assert copied[answer].tolist() == [*wanted, IGNORED], "a token a byte, and the end"
+            exact += 1
         told = zip(pack.targets_N[pack.learnt_samples == number], copied[pack.learnt_samples == number], strict=True)
         for token, cell in told:
             char = tokenizer.decode([int(token)])
             if cell != IGNORED and char in bench.classes.letters:
+                assert item.letters is not None
                 near = item.letters[max(0, int(cell) - 1) : int(cell) + 2]
                 there.append(bench.classes.letters[char] in near)
+    assert exact > 2
     assert len(there) > 50
     assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
 
