@@ -1,11 +1,13 @@
 """Where in the picture each character of an answer stands: found by the answer's text among what is printed.
 
 Answers copy print in many forms: whole pages, values in JSON, cells of Markdown, terms of a sum. A part of the answer
-that is printed once, or again after the part before it, has a place; of any other nothing is said.
+that is printed once, or again after the part before it, has a place; of any other nothing is said. A place is three
+numbers: the cell, which of the cell's letters it is, and which of its word's.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +16,11 @@ from numpy.typing import NDArray
 from recipes.tiny.example import Word
 from recipes.tiny.lines import CELL, IGNORED
 
-__all__ = ["along_line", "in_words"]
+__all__ = ["IN_CELL", "IN_PICTURE", "IN_WORD", "Print", "along_line", "first_letters", "in_print", "print_of"]
+
+IN_PICTURE, IN_CELL, IN_WORD = range(3)
+"""The columns of places."""
+Places = NDArray[np.int16]
 
 PARTS = tuple(map(re.compile, (r'[^"{}\[\]|<>=\n]+', r'[^\s"{}\[\]|<>=]+', r'[^\s"{}\[\]|<>=.,:;]+')))
 """What an answer that is not printed as it stands is cut into: values and lines, then words, with and without marks."""
@@ -22,68 +28,137 @@ SURE = 3
 """Characters from which on a piece that is printed several times is taken to be the next of them."""
 
 
-class Printed(NamedTuple):
-    """All letters of a picture in the order of print, their cells, and the places where words begin, the end too."""
+class Print(NamedTuple):
+    """All letters of a picture in the order of print, their places [letters, 3], and where words begin, the end too."""
 
     text: str
-    cells: list[int]
+    places: Places
     edges: frozenset[int]
 
 
-def in_words(answer: str, words: Sequence[Word], size: tuple[int, int]) -> NDArray[np.int16]:
-    """Of each UTF-8 byte of the answer, the cell in a picture of `size` pixels (height, width); IGNORED where unknown.
+def print_of(words: Sequence[Word], letters: Sequence[str], size: tuple[int, int]) -> Print:
+    """What is printed in a picture of `size` pixels (height, width), with the letters of each of its cells.
+
+    A word's letters are looked for in the cells around where they would be if all were equally wide, none to the left
+    of the one before it. Where one is not found, the word has those cells, and IGNORED for the places in them.
+
+    >>> print_of([Word("Total", (4.0, 2.0, 50.0, 20.0))], ["To", "tal"], (28, 56)).places.tolist()
+    [[0, 0, 0], [0, 1, 1], [1, 0, 2], [1, 1, 3], [1, 2, 4]]
+    """
+    rows, columns = size[0] // CELL, size[1] // CELL
+    taken: set[tuple[int, int]] = set()
+    places = list[tuple[int, int, int]]()
+    for word in words:
+        estimated = _estimated(word, rows, columns)
+        found = _found(word.text, estimated, letters, (rows, columns), taken)
+        taken.update(found or ())
+        cells = found or [(row * columns + column, IGNORED) for row, column in estimated]
+        places += [(*cell, at) for at, cell in enumerate(cells)]
+    edges = np.cumsum([0, *(len(word.text) for word in words)])
+    return Print(
+        "".join(word.text for word in words),
+        np.array(places, dtype=np.int16).reshape(-1, 3),
+        frozenset(edges.tolist()),
+    )
+
+
+def in_print(answer: str, printed: Print) -> Places:
+    """Of each UTF-8 byte of the answer, its place [bytes, 3]; IGNORED where unknown.
 
     >>> words = Word("Total", (4.0, 2.0, 50.0, 20.0)), Word("$12.50", (60.0, 2.0, 110.0, 20.0))
-    >>> in_words('{"Total": 12.5}', words, (28, 112)).tolist()
+    >>> printed = print_of(words, ["Tot", "al", "$12", ".50"], (28, 112))
+    >>> in_print('{"Total": 12.5}', printed)[:, IN_PICTURE].tolist()
     [-100, -100, 0, 0, 0, 1, 1, -100, -100, -100, 2, 2, 3, 3, -100]
     """
-    cells = [IGNORED] * len(answer)
-    _fill(cells, 0, answer, 0, _printed(words, size), PARTS)
-    return _by_bytes(answer, cells)
+    places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
+    _fill(places, 0, answer, 0, printed, PARTS)
+    return _by_bytes(answer, places)
 
 
-def along_line(answer: str, order: Sequence[int]) -> NDArray[np.int16]:
+def along_line(answer: str, order: Sequence[int]) -> Places:
     """The same for a picture of one line, from the place in the answer of the first character of each cell.
 
     >>> along_line("ab cd", [0, IGNORED, 3, 4]).tolist()
-    [0, 0, 0, 2, 3]
+    [[0, 0, 0], [0, 1, 1], [-100, -100, -100], [2, 0, 0], [3, 0, 1]]
     """
+    places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
     firsts = sorted((first, cell) for cell, first in enumerate(order) if first != IGNORED)
-    cells = [IGNORED] * len(answer)
+    in_word = _letters_before(answer)
     for (first, cell), (end, _) in zip(firsts, [*firsts[1:], (len(answer), 0)], strict=True):
-        cells[first:end] = [cell] * (end - first)
-    return _by_bytes(answer, cells)
+        known = [at for at in range(first, end) if not answer[at].isspace()]
+        for slot, at in enumerate(known):
+            places[at] = cell, slot, in_word[at]
+    return _by_bytes(answer, places)
 
 
-def _printed(words: Sequence[Word], size: tuple[int, int]) -> Printed:
-    rows, columns = size[0] // CELL, size[1] // CELL
-    cells, edges = list[int](), {0}
-    for word in words:
-        x1, y1, x2, y2 = word.box
-        row = min(max(int((y1 + y2) / 2 // CELL), 0), rows - 1)
-        middles = ((x1 + (index + 0.5) / len(word.text) * (x2 - x1)) // CELL for index in range(len(word.text)))
-        cells += [row * columns + min(max(int(column), 0), columns - 1) for column in middles]
-        edges.add(len(cells))
-    return Printed("".join(word.text for word in words), cells, frozenset(edges))
+def first_letters(places: Places, cells: int) -> NDArray[np.int16]:
+    """Of each of the cells, which of its word's letters its first one is; IGNORED where there is none.
+
+    >>> first_letters(np.array([[0, 0, 0], [0, 1, 1], [2, 0, 2]], dtype=np.int16), 3).tolist()
+    [0, -100, 2]
+    """
+    told = np.full(cells, IGNORED, dtype=np.int16)
+    first = places[places[:, IN_CELL] == 0]
+    told[first[:, IN_PICTURE]] = first[:, IN_WORD]
+    return told
 
 
-def _fill(
-    cells: list[int], start: int, text: str, last: int, printed: Printed, parts: Sequence[re.Pattern[str]]
-) -> int:
-    """Writes the cells of the answer's piece at `start`; gives the place in print behind what was found of it."""
+def _estimated(word: Word, rows: int, columns: int) -> list[tuple[int, int]]:
+    """Row and column of each letter's cell, were they equally wide."""
+    x1, y1, x2, y2 = word.box
+    row = min(max(int((y1 + y2) / 2 // CELL), 0), rows - 1)
+    middles = ((x1 + (index + 0.5) / len(word.text) * (x2 - x1)) // CELL for index in range(len(word.text)))
+    return [(row, min(max(int(middle), 0), columns - 1)) for middle in middles]
+
+
+def _found(
+    text: str,
+    estimated: Sequence[tuple[int, int]],
+    letters: Sequence[str],
+    grid: tuple[int, int],
+    taken: Container[tuple[int, int]],
+) -> list[tuple[int, int]] | None:
+    """The cell of each letter and its place there, or None where one is not found."""
+    rows, columns = grid
+    found = list[tuple[int, int]]()
+    last = 0
+    for char, (row, column) in zip(text, estimated, strict=True):
+        near = (
+            (at, one, place)
+            for one in (row, row + 1, row - 1)
+            for at in range(max(last, column - 1), min(columns, column + 2))
+            if 0 <= one < rows and char in letters[one * columns + at]
+            for place, letter in enumerate(letters[one * columns + at])
+            if letter == char and (one * columns + at, place) not in taken
+            and (one * columns + at, place) not in found
+        )  # fmt: skip
+        last, one, place = next(near, (-1, 0, 0))
+        if last < 0:
+            return None
+        found.append((one * columns + last, place))
+    return found
+
+
+def _letters_before(answer: str) -> list[int]:
+    """Of each character, those of its word before it."""
+    return list(chain.from_iterable((*range(len(word)), 0) for word in answer.split(" ")))
+
+
+def _fill(places: Places, start: int, text: str, last: int, printed: Print, parts: Sequence[re.Pattern[str]]) -> int:
+    """Writes the places of the answer's piece at `start`; gives the place in print behind what was found of it."""
     bare = "".join(text.split())
     at = _place(bare, printed, last)
     if at is not None:
         known = (index for index, char in enumerate(text, start) if not char.isspace())
         for place, index in enumerate(known, at):
-            cells[index] = printed.cells[place]
+            places[index] = printed.places[place]
         return at + len(bare)
     for match in parts[0].finditer(text) if parts else ():
-        last = _fill(cells, start + match.start(), match.group(), last, printed, parts[1:])
+        last = _fill(places, start + match.start(), match.group(), last, printed, parts[1:])
     return last
 
 
-def _place(bare: str, printed: Printed, last: int) -> int | None:
+def _place(bare: str, printed: Print, last: int) -> int | None:
     """Where it is printed, whole words before parts of words: at the only place, or at the next after the last one."""
     found = [one.start() for one in re.finditer(f"(?={re.escape(bare)})", printed.text)] if bare else []
     whole = [at for at in found if {at, at + len(bare)} <= printed.edges]
@@ -94,6 +169,5 @@ def _place(bare: str, printed: Printed, last: int) -> int | None:
     return following[0] if following and (len(bare) >= SURE or following[0] == last) else None
 
 
-def _by_bytes(answer: str, cells: Sequence[int]) -> NDArray[np.int16]:
-    lengths = [len(char.encode()) for char in answer]
-    return np.repeat(np.array(cells, dtype=np.int16), lengths)
+def _by_bytes(answer: str, places: Places) -> Places:
+    return np.repeat(places, [len(char.encode()) for char in answer], axis=0)

@@ -20,7 +20,7 @@ from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
 from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import BOX, Places
-from recipes.tiny.pointers import along_line, in_words
+from recipes.tiny.pointers import along_line, first_letters, in_print, print_of
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
 
@@ -28,7 +28,7 @@ __all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Class
            "read_classes", "taught"]  # fmt: skip
 
 NOTHING = -1
-BETWEEN = np.full(len("<|im_end|>"), IGNORED, dtype=np.int16)
+BETWEEN = np.full((len("<|im_end|>"), 3), IGNORED, dtype=np.int16)
 LETTER_SLOTS, NAME_SLOTS = 6, 4
 OWN_CLASSES = 2000
 """Characters, the commonest ones, that are classes of their own; of others the first token is told."""
@@ -53,7 +53,8 @@ class Item(NamedTuple):
 
     `letters` [M, LETTER_SLOTS] and `names` [M, NAME_SLOTS] are classes, NOTHING in empty slots; `order` [M] the place
     in the answer of the first character of a cell, IGNORED where there is none; `places` as in recipes/tiny/places.py;
-    `counted` [M] how many of the things that are asked for have their centre in a cell.
+    `counted` [M] how many of the things that are asked for have their centre in a cell; `begun` [M] how many letters
+    of its word come before a cell's first one.
     """
 
     letters: NDArray[np.int16] | None
@@ -61,13 +62,14 @@ class Item(NamedTuple):
     order: NDArray[np.int16] | None
     places: Places | None
     counted: NDArray[np.int16] | None = None
+    begun: NDArray[np.int16] | None = None
 
 
 class Taught(NamedTuple):
     """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
     `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known;
-    `copied` of each byte of the answers, and of the `<|im_end|>` behind each, the cell where it is printed, IGNORED for
-    what is not known. All but `copied` is about the first question."""
+    `copied` [bytes, 3] of each byte of the answers, and of the `<|im_end|>` behind each, the place where it is printed
+    as in recipes/tiny/pointers.py, IGNORED for what is not known. All but `copied` is about the first question."""
 
     spelled: bool
     items: tuple[Item | None, ...]
@@ -129,25 +131,34 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
         None if dense is None else _item(dense, classes, answer if ordered else None, _columns(example, number))
         for number, dense in enumerate(example.dense)
     )
+    copied, begun = _copied(example, items)
+    if begun is not None and items[0] is not None:
+        items = (items[0]._replace(begun=begun),)
     asked, name = _asked(example.messages, classes)
     first = example.dense[0] if len(example.dense) == 1 else None
     referent = UNKNOWN
     if name is not None and first is not None and first.names is not None:
         referent = _referent(first, name, _columns(example, 0), _cells_of_frame(example))
-    return Taught(spelled, items, asked, referent, _copied(example, items))
+    return Taught(spelled, items, asked, referent, copied)
 
 
-def _copied(example: Example, items: Sequence[Item | None]) -> NDArray[np.int16] | None:
-    """Where the answers about one picture are printed; bytes of pieces are as long as those of letters."""
+def _copied(
+    example: Example, items: Sequence[Item | None]
+) -> tuple[NDArray[np.int16] | None, NDArray[np.int16] | None]:
+    """Where the answers about one picture are printed, and what its cells begin with; bytes of pieces are as long as
+    those of letters."""
     if len(items) != 1:
-        return None
+        return None, None
     (dense,), (item,) = example.dense, items
-    if dense is not None and dense.words is not None:
-        told = (in_words(answer, dense.words, _sides(example, 0)) for answer in example.answers)
-        return np.concatenate([part for one in told for part in (one, BETWEEN)])
+    if dense is not None and dense.words is not None and dense.letters is not None:
+        printed = print_of(dense.words, dense.letters, _sides(example, 0))
+        told = (in_print(answer, printed) for answer in example.answers)
+        copied = np.concatenate([part for one in told for part in (one, BETWEEN)])
+        return copied, first_letters(printed.places, len(dense.letters))
     if item is not None and item.order is not None:
-        return along_line(example.answer, item.order.tolist())
-    return None
+        copied = along_line(example.answer, item.order.tolist())
+        return copied, first_letters(copied, len(item.order))
+    return None, None
 
 
 def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Item:

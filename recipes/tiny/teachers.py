@@ -7,7 +7,9 @@ begins, the picture's rows and columns and what the question names. From a later
 whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
-told as attention would find it, by products of a query with a key of each.
+told as attention would find it, by products of a query with a key of each, and which letter of that cell it is. Which
+letter of its word it is, the early layer tells of it, and the vision encoder's output of the first letter of each cell:
+without these, letters that come twice in a word were lost.
 
 Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
 that a pack with one picture of things does not learn as much of them as a pack full of these.
@@ -25,6 +27,7 @@ from anyres.processing.tokenizer import Tokenizer
 from anyres.training.loss import Tap
 from anyres.training.packing import PackedBatch
 from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, PRESENCE
+from recipes.tiny.pointers import IN_CELL, IN_PICTURE, IN_WORD
 from recipes.tiny.taught import IGNORED, LETTER_SLOTS, LONGEST, NAME_SLOTS, NOTHING, Classes, Item, Taught
 
 __all__ = ["EARLY", "Teachers"]
@@ -40,6 +43,8 @@ MOST_CELLS = 40
 BANDS = 7
 """Of rows, one for each token between a question and its answer. In a picture of fewer rows the last hold nothing."""
 MOST_COUNTED = 9
+LONGEST_WORD = 24
+"""Letters of a word that are told apart, the last for all behind it."""
 PARTS = slice(5, 9)
 TOLD_BOX, TOLD_CENTRES, TOLD_MOTION = slice(0, 4), slice(4, 5 + MOST_CENTRES), slice(5 + MOST_CENTRES, 8 + MOST_CENTRES)
 FAR = 8.0
@@ -47,6 +52,7 @@ FAR = 8.0
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
     "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
+    "slot": 0.5, "begun": 0.5, "spelled": 0.2,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
 Losses = dict[str, Tensor]
@@ -55,7 +61,7 @@ Losses = dict[str, Tensor]
 class Targets(NamedTuple):
     """Of all M visual tokens of a pack; IGNORED or NaN where nothing is known. `cells_M4` holds column, row, and the
     columns and rows of the picture; `samples_M` the sample of each; `things_M` whether its picture tells of things;
-    `counted_M` how many of what is asked for are centred there."""
+    `counted_M` how many of what is asked for are centred there; `begun_M` the letters of a word in the cells before."""
 
     letters_MS: Tensor
     names_MS: Tensor
@@ -65,6 +71,7 @@ class Targets(NamedTuple):
     samples_M: Tensor
     things_M: Tensor
     counted_M: Tensor
+    begun_M: Tensor
 
 
 class Teachers(nn.Module):
@@ -92,16 +99,19 @@ class Teachers(nn.Module):
         self.name_slots = nn.Linear(width, NAME_SLOTS * inner)
         self.names = nn.Linear(inner, len(classes.names) + 1)
         self.order = nn.Linear(width, LONGEST)
+        self.begun = nn.Linear(width, LONGEST_WORD)
         self.places = nn.Linear(width, TOLD_MOTION.stop)
         self.early_norm = nn.LayerNorm(width)
         self.absolute = nn.Linear(width, 4)
         self.sizes = nn.Linear(width, 2 * MOST_CELLS)
         self.asked = nn.Linear(width, inner)
+        self.spelled = nn.Linear(width, LONGEST_WORD)
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
         self.bands = nn.Linear(width, MOST_COUNTED + 1)
         self.middle_norm = nn.LayerNorm(width)
         self.pointer_query, self.pointer_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
+        self.slot = nn.Linear(width, LETTER_SLOTS)
         lengths = [len(tokenizer.token_bytes(one)) for one in range(text.vocab_size)]
         self.register_buffer("byte_lengths_V", torch.tensor(lengths), persistent=False)
         for name, initial in (("levels_G", 0.0), ("right_G", 0.0), ("seen_G", 0.0)):
@@ -122,9 +132,15 @@ class Teachers(nn.Module):
             losses |= {name: share * part for name, part in parts.items()}
         if (targets.counted_M != IGNORED).any():
             losses["bands"] = self._bands_loss(late_TD, targets, batch)
-        copied_N = _copied(batch, targets, self.byte_lengths_V)
-        if (copied_N != IGNORED).any():
-            losses["pointer"] = self._pointer_loss(middle_TD, copied_N, targets, batch, figures)
+        copied_N3 = _copied(batch, targets, self.byte_lengths_V)
+        known_N = copied_N3[:, IN_PICTURE] != IGNORED
+        if known_N.any():
+            losses["pointer"] = self._pointer_loss(middle_TD, copied_N3[:, IN_PICTURE], targets, batch, figures)
+            normed_KD = self.early_norm(early_TD[batch.learnt_N[known_N]])
+            letter_K = copied_N3[known_N, IN_WORD].clamp(max=LONGEST_WORD - 1)
+            losses["spelled"] = known_N.float().mean() * F.cross_entropy(self.spelled(normed_KD).float(), letter_K)
+        if (copied_N3[:, IN_CELL] != IGNORED).any():
+            losses["slot"] = self._slot_loss(middle_TD, copied_N3[:, IN_CELL], batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -148,6 +164,11 @@ class Teachers(nn.Module):
             share = (targets.letters_MS[:, 0] != IGNORED).float().mean()
             losses["order"] = share * F.cross_entropy(order, targets.order_M[known_M])
             _add_right(figures, "order right", order, targets.order_M[known_M])
+        known_M = targets.begun_M != IGNORED
+        if known_M.any():
+            begun, wanted = self.begun(normed_MD[known_M]).float(), targets.begun_M[known_M].clamp(max=LONGEST_WORD - 1)
+            losses["begun"] = F.cross_entropy(begun, wanted, reduction="sum") / len(known_M)
+            _add_right(figures, "begun right", begun, wanted)
         if targets.things_M.any():
             losses |= self._place_losses(normed_MD[targets.things_M], targets)
         return losses
@@ -241,6 +262,14 @@ class Teachers(nn.Module):
         _add_right(figures, "pointer right", scores_KM, wanted_K)
         return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
 
+    def _slot_loss(self, middle_TD: Tensor, slots_N: Tensor, batch: PackedBatch, figures: dict[str, float]) -> Tensor:
+        """Which letter of its cell each answer's token is."""
+        known_N = slots_N != IGNORED
+        told = self.slot(self.middle_norm(middle_TD[batch.learnt_N[known_N]])).float()
+        wanted = slots_N[known_N].clamp(max=LETTER_SLOTS - 1)
+        _add_right(figures, "slot right", told, wanted)
+        return known_N.float().mean() * F.cross_entropy(told, wanted)
+
     def _bands_loss(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
         known_M = targets.counted_M != IGNORED
         row_M, rows_M = targets.cells_M4[known_M][:, 1].long(), targets.cells_M4[known_M][:, 3].long()
@@ -289,10 +318,10 @@ def _extras(batch: PackedBatch) -> list[Taught]:
 
 
 def _copied(batch: PackedBatch, targets: Targets, byte_lengths_V: Tensor) -> Tensor:
-    """The cell that each learnt token is printed in, of its sample's only picture; IGNORED where it is not known, and
-    where cells are not the visual tokens."""
+    """The place [N, 3] where each learnt token is printed in its sample's only picture; IGNORED where it is not known,
+    and where cells are not the visual tokens."""
     lengths_N = byte_lengths_V[batch.targets_N]
-    samples_N, copied = batch.learnt_samples, torch.full_like(batch.targets_N, IGNORED)
+    samples_N, copied = batch.learnt_samples, torch.full_like(batch.targets_N[:, None].expand(-1, 3), IGNORED)
     cells_B = torch.bincount(targets.samples_M, minlength=len(batch.samples)).tolist()
     for number, one in enumerate(_extras(batch)):
         letters = one.items[0].letters if one.items and one.items[0] is not None else None
@@ -319,8 +348,8 @@ def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) ->
     """One item's rows of the targets; cells that are not the visual tokens, after a resize, teach nothing."""
     t, rows, columns = grid
     count = t * rows * columns
-    letters, names, order, places, counted = (
-        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 5
+    letters, names, order, places, counted, begun = (
+        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 6
     )
     cell = torch.arange(count) % (rows * columns)
     size = torch.tensor([columns, rows]).expand(count, 2)
@@ -333,6 +362,7 @@ def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) ->
         torch.full((count,), sample),
         torch.full((count,), places is not None),
         torch.full((count,), IGNORED) if counted is None else counted.long(),
+        torch.full((count,), IGNORED) if begun is None else begun.long(),
     )
 
 

@@ -16,7 +16,7 @@ from anyres.training.supervision import TrainingSample
 from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
-from recipes.tiny.taught import IGNORED, NOTHING, Item, Taught, build_classes
+from recipes.tiny.taught import IGNORED, LETTER_SLOTS, NOTHING, Item, Taught, build_classes
 from recipes.tiny.teachers import BANDS, MOST_COUNTED, WEIGHTS, Teachers, _copied, _of_first_answer, _targets
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
@@ -72,7 +72,10 @@ def test_every_head_learns_from_a_mixed_pack(bench: Bench) -> None:
 def test_print_alone_teaches_letters_and_their_order(bench: Bench) -> None:
     model, teachers = bench.model()
     _, figures = loss_of(model, teachers, bench.pack("make_line"))
-    assert set(figures) == {"letters", "letters right", "order", "order right", "pointer", "pointer right"}
+    assert set(figures) == {
+        "letters", "letters right", "order", "order right", "begun", "begun right",
+        "pointer", "pointer right", "slot", "slot right", "spelled",
+    }  # fmt: skip
 
 
 def test_shares_follow_the_visual_tokens(bench: Bench) -> None:
@@ -190,15 +193,17 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
         answer = first & (pack.learnt_samples == number)
         if sample.extras.copied is not None and (teachers.byte_lengths_V[pack.targets_N[answer]][:-1] == 1).all():
             wanted = sample.extras.copied[: int(answer.sum()) - 1].tolist()
-            assert copied[answer].tolist() == [*wanted, IGNORED], "a token a byte, and the end"
+            assert copied[answer].tolist() == [*wanted, [IGNORED] * 3], "a token a byte, and the end"
             exact += 1
         told = zip(pack.targets_N[pack.learnt_samples == number], copied[pack.learnt_samples == number], strict=True)
-        for token, cell in told:
+        for token, (cell, slot, _) in told:
             char = tokenizer.decode([int(token)])
             if cell != IGNORED and char in bench.classes.letters:
                 assert item.letters is not None
                 near = item.letters[max(0, int(cell) - 1) : int(cell) + 2]
                 there.append(bench.classes.letters[char] in near)
+                if 0 <= slot < LETTER_SLOTS:
+                    assert item.letters[int(cell), int(slot)] == bench.classes.letters[char]
     assert exact > 2
     assert len(there) > 50
     assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
