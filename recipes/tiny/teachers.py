@@ -7,9 +7,9 @@ begins, the picture's rows and columns and what the question names. From a later
 whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
-told as attention would find it, by products of a query with a key of each, and which letter of that cell it is. Which
-letter of its word it is, the early layer tells of it, and the vision encoder's output of the first letter of each cell:
-without these, letters that come twice in a word were lost.
+told as attention would find it, by products of a query with a key of each; from the later layer, which letter of that
+cell it is. Which letter of its word it is, the early layer tells of it, and the vision encoder's output of the first
+letter of each cell: without these, letters that come twice in a word were lost.
 
 Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
 that a pack with one picture of things does not learn as much of them as a pack full of these.
@@ -140,7 +140,7 @@ class Teachers(nn.Module):
             letter_K = copied_N3[known_N, IN_WORD].clamp(max=LONGEST_WORD - 1)
             losses["spelled"] = known_N.float().mean() * F.cross_entropy(self.spelled(normed_KD).float(), letter_K)
         if (copied_N3[:, IN_CELL] != IGNORED).any():
-            losses["slot"] = self._slot_loss(middle_TD, copied_N3[:, IN_CELL], batch, figures)
+            losses["slot"] = self._slot_loss(late_TD, copied_N3[:, IN_CELL], batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -262,10 +262,10 @@ class Teachers(nn.Module):
         _add_right(figures, "pointer right", scores_KM, wanted_K)
         return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
 
-    def _slot_loss(self, middle_TD: Tensor, slots_N: Tensor, batch: PackedBatch, figures: dict[str, float]) -> Tensor:
+    def _slot_loss(self, late_TD: Tensor, slots_N: Tensor, batch: PackedBatch, figures: dict[str, float]) -> Tensor:
         """Which letter of its cell each answer's token is."""
         known_N = slots_N != IGNORED
-        told = self.slot(self.middle_norm(middle_TD[batch.learnt_N[known_N]])).float()
+        told = self.slot(self.late_norm(late_TD[batch.learnt_N[known_N]])).float()
         wanted = slots_N[known_N].clamp(max=LETTER_SLOTS - 1)
         _add_right(figures, "slot right", told, wanted)
         return known_N.float().mean() * F.cross_entropy(told, wanted)
