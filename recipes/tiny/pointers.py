@@ -7,7 +7,6 @@ numbers: the cell, which of the cell's letters it is, and which of its word's.
 
 import re
 from collections.abc import Container, Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +49,7 @@ def print_of(words: Sequence[Word], letters: Sequence[str], size: tuple[int, int
     places = list[tuple[int, int, int]]()
     for word in words:
         estimated = _estimated(word, rows, columns)
-        found = _found(word.text, estimated, letters, (rows, columns), taken)
+        found = _found(word.text, estimated, letters, columns, taken)
         taken.update(found or ())
         cells = found or [(row * columns + column, IGNORED) for row, column in estimated]
         places += [(*cell, at) for at, cell in enumerate(cells)]
@@ -83,11 +82,10 @@ def along_line(answer: str, order: Sequence[int]) -> Places:
     """
     places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
     firsts = sorted((first, cell) for cell, first in enumerate(order) if first != IGNORED)
-    in_word = _letters_before(answer)
     for (first, cell), (end, _) in zip(firsts, [*firsts[1:], (len(answer), 0)], strict=True):
         known = [at for at in range(first, end) if not answer[at].isspace()]
         for slot, at in enumerate(known):
-            places[at] = cell, slot, in_word[at]
+            places[at] = cell, slot, at - 1 - answer.rfind(" ", 0, at)
     return _by_bytes(answer, places)
 
 
@@ -115,33 +113,26 @@ def _found(
     text: str,
     estimated: Sequence[tuple[int, int]],
     letters: Sequence[str],
-    grid: tuple[int, int],
+    columns: int,
     taken: Container[tuple[int, int]],
 ) -> list[tuple[int, int]] | None:
     """The cell of each letter and its place there, or None where one is not found."""
-    rows, columns = grid
     found = list[tuple[int, int]]()
-    last = 0
+    rows, last = len(letters) // columns, 0
     for char, (row, column) in zip(text, estimated, strict=True):
-        near = (
-            (at, one, place)
+        cells = (
+            one * columns + at
             for one in (row, row + 1, row - 1)
+            if 0 <= one < rows
             for at in range(max(last, column - 1), min(columns, column + 2))
-            if 0 <= one < rows and char in letters[one * columns + at]
-            for place, letter in enumerate(letters[one * columns + at])
-            if letter == char and (one * columns + at, place) not in taken
-            and (one * columns + at, place) not in found
-        )  # fmt: skip
-        last, one, place = next(near, (-1, 0, 0))
-        if last < 0:
+        )
+        places = ((cell, place) for cell in cells for place, letter in enumerate(letters[cell]) if letter == char)
+        free = next((one for one in places if one not in taken and one not in found), None)
+        if free is None:
             return None
-        found.append((one * columns + last, place))
+        found.append(free)
+        last = free[0] % columns
     return found
-
-
-def _letters_before(answer: str) -> list[int]:
-    """Of each character, those of its word before it."""
-    return list(chain.from_iterable((*range(len(word)), 0) for word in answer.split(" ")))
 
 
 def _fill(places: Places, start: int, text: str, last: int, printed: Print, parts: Sequence[re.Pattern[str]]) -> int:

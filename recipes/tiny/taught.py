@@ -131,9 +131,11 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
         None if dense is None else _item(dense, classes, answer if ordered else None, _columns(example, number))
         for number, dense in enumerate(example.dense)
     )
-    copied, begun = _copied(example, items)
-    if begun is not None and items[0] is not None:
-        items = (items[0]._replace(begun=begun),)
+    copied = None
+    if len(items) == 1 and (item := items[0]) is not None:
+        written = _written(example, item)
+        if written is not None:
+            copied, items = written.copied, (item._replace(begun=written.begun),)
     asked, name = _asked(example.messages, classes)
     first = example.dense[0] if len(example.dense) == 1 else None
     referent = UNKNOWN
@@ -142,23 +144,25 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
     return Taught(spelled, items, asked, referent, copied)
 
 
-def _copied(
-    example: Example, items: Sequence[Item | None]
-) -> tuple[NDArray[np.int16] | None, NDArray[np.int16] | None]:
-    """Where the answers about one picture are printed, and what its cells begin with; bytes of pieces are as long as
-    those of letters."""
-    if len(items) != 1:
-        return None, None
-    (dense,), (item,) = example.dense, items
+class Written(NamedTuple):
+    """`copied` and `begun` of an example with one picture, as in Taught and Item."""
+
+    copied: NDArray[np.int16]
+    begun: NDArray[np.int16]
+
+
+def _written(example: Example, item: Item) -> Written | None:
+    """Where the answers are printed, and what cells begin with; bytes of pieces are as long as those of letters."""
+    (dense,) = example.dense
     if dense is not None and dense.words is not None and dense.letters is not None:
         printed = print_of(dense.words, dense.letters, _sides(example, 0))
         told = (in_print(answer, printed) for answer in example.answers)
         copied = np.concatenate([part for one in told for part in (one, BETWEEN)])
-        return copied, first_letters(printed.places, len(dense.letters))
-    if item is not None and item.order is not None:
+        return Written(copied, first_letters(printed.places, len(dense.letters)))
+    if item.order is not None:
         copied = along_line(example.answer, item.order.tolist())
-        return copied, first_letters(copied, len(item.order))
-    return None, None
+        return Written(copied, first_letters(copied, len(item.order)))
+    return None
 
 
 def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Item:

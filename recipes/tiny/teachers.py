@@ -133,14 +133,10 @@ class Teachers(nn.Module):
         if (targets.counted_M != IGNORED).any():
             losses["bands"] = self._bands_loss(late_TD, targets, batch)
         copied_N3 = _copied(batch, targets, self.byte_lengths_V)
-        known_N = copied_N3[:, IN_PICTURE] != IGNORED
-        if known_N.any():
-            losses["pointer"] = self._pointer_loss(middle_TD, copied_N3[:, IN_PICTURE], targets, batch, figures)
-            normed_KD = self.early_norm(early_TD[batch.learnt_N[known_N]])
-            letter_K = copied_N3[known_N, IN_WORD].clamp(max=LONGEST_WORD - 1)
-            losses["spelled"] = known_N.float().mean() * F.cross_entropy(self.spelled(normed_KD).float(), letter_K)
-        if (copied_N3[:, IN_CELL] != IGNORED).any():
-            losses["slot"] = self._slot_loss(late_TD, copied_N3[:, IN_CELL], batch, figures)
+        losses |= self._reading_losses((early_TD, late_TD), copied_N3, batch, figures)
+        copied_N = copied_N3[:, IN_PICTURE]
+        if (copied_N != IGNORED).any():
+            losses["pointer"] = self._pointer_loss(middle_TD, copied_N, targets, batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -166,9 +162,7 @@ class Teachers(nn.Module):
             _add_right(figures, "order right", order, targets.order_M[known_M])
         known_M = targets.begun_M != IGNORED
         if known_M.any():
-            begun, wanted = self.begun(normed_MD[known_M]).float(), targets.begun_M[known_M].clamp(max=LONGEST_WORD - 1)
-            losses["begun"] = F.cross_entropy(begun, wanted, reduction="sum") / len(known_M)
-            _add_right(figures, "begun right", begun, wanted)
+            losses["begun"] = _class_loss(self.begun(normed_MD[known_M]), targets.begun_M, figures, "begun right")
         if targets.things_M.any():
             losses |= self._place_losses(normed_MD[targets.things_M], targets)
         return losses
@@ -262,13 +256,22 @@ class Teachers(nn.Module):
         _add_right(figures, "pointer right", scores_KM, wanted_K)
         return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
 
-    def _slot_loss(self, late_TD: Tensor, slots_N: Tensor, batch: PackedBatch, figures: dict[str, float]) -> Tensor:
-        """Which letter of its cell each answer's token is."""
-        known_N = slots_N != IGNORED
-        told = self.slot(self.late_norm(late_TD[batch.learnt_N[known_N]])).float()
-        wanted = slots_N[known_N].clamp(max=LETTER_SLOTS - 1)
-        _add_right(figures, "slot right", told, wanted)
-        return known_N.float().mean() * F.cross_entropy(told, wanted)
+    def _reading_losses(
+        self, taps: tuple[Tensor, Tensor], copied_N3: Tensor, batch: PackedBatch, figures: dict[str, float]
+    ) -> Losses:
+        """Which letter of its word each answer's token is, and of its cell, from the early and the late layer."""
+        early_TD, late_TD = taps
+        losses = {}
+        in_word_N, in_cell_N = copied_N3[:, IN_WORD], copied_N3[:, IN_CELL]
+        known_N = in_word_N != IGNORED
+        if known_N.any():
+            told = self.spelled(self.early_norm(early_TD[batch.learnt_N[known_N]]))
+            losses["spelled"] = _class_loss(told, in_word_N)
+        known_N = in_cell_N != IGNORED
+        if known_N.any():
+            told = self.slot(self.late_norm(late_TD[batch.learnt_N[known_N]]))
+            losses["slot"] = _class_loss(told, in_cell_N, figures, "slot right")
+        return losses
 
     def _bands_loss(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
         known_M = targets.counted_M != IGNORED
@@ -373,6 +376,16 @@ def _sizes(targets: Targets, samples: int) -> tuple[Tensor, Tensor]:
     sizes_B2 = torch.ones(samples, 2, device=targets.samples_M.device)
     sizes_B2[targets.samples_M] = targets.cells_M4[:, [3, 2]]
     return of_things, sizes_B2
+
+
+def _class_loss(told_KC: Tensor, wanted_N: Tensor, figures: dict[str, float] | None = None, right: str = "") -> Tensor:
+    """The loss of K rows of logits, those of the N whose class is known, times their share; the last class stands for
+    all behind it, too. With `figures`, the share told right is put there as `right`."""
+    known_N = wanted_N != IGNORED
+    told, wanted = told_KC.float(), wanted_N[known_N].clamp(max=told_KC.shape[1] - 1)
+    if figures is not None:
+        _add_right(figures, right, told, wanted)
+    return known_N.float().mean() * F.cross_entropy(told, wanted)
 
 
 def _add_right(

@@ -15,9 +15,19 @@ from anyres.training.preparing import Preparer, Recipe
 from anyres.training.supervision import TrainingSample
 from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
+from recipes.tiny.pointers import IN_CELL, IN_WORD
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
 from recipes.tiny.taught import IGNORED, LETTER_SLOTS, NOTHING, Item, Taught, build_classes
-from recipes.tiny.teachers import BANDS, MOST_COUNTED, WEIGHTS, Teachers, _copied, _of_first_answer, _targets
+from recipes.tiny.teachers import (
+    BANDS,
+    LONGEST_WORD,
+    MOST_COUNTED,
+    WEIGHTS,
+    Teachers,
+    _copied,
+    _of_first_answer,
+    _targets,
+)
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
 BY_MAKER = {task.maker: task for task in TASKS}
@@ -158,6 +168,54 @@ def test_the_tokens_before_an_answer_count_the_bands(bench: Bench) -> None:
     assert int(targets.counted_M.clamp(min=0).sum()) > 2
     assert float(teachers._bands_loss(told, targets, pack)) < 1e-5
     assert float(teachers._bands_loss(told.roll(1, 0), targets, pack)) > 1
+
+
+def test_letters_of_cells_and_words_are_told_where_they_are_copied(bench: Bench) -> None:
+    """Heads that read the right numbers off their own layers have no loss; one letter later, or off the other, they
+    have."""
+    _, teachers = bench.model()
+    pack = bench.pack("make_line", "make_receipt", count=4)
+    targets = _targets(pack, torch.device("cpu"))
+    copied = _copied(pack, targets, teachers.byte_lengths_V)
+    for name in ("norm", "early_norm", "late_norm", "begun", "spelled", "slot"):
+        setattr(teachers, name, torch.nn.Identity())
+    in_word, in_cell = (torch.zeros(len(pack.token_ids_T), classes) for classes in (LONGEST_WORD, LETTER_SLOTS))
+    for at, (_, slot, letter) in zip(pack.learnt_N, copied, strict=True):
+        in_cell[at, slot.clamp(0, LETTER_SLOTS - 1)] = in_word[at, letter.clamp(0, LONGEST_WORD - 1)] = 100.0
+    right: dict[str, float] = {}
+    losses = teachers._reading_losses((in_word, in_cell), copied, pack, right)
+    assert {name: float(loss) for name, loss in losses.items()} == pytest.approx({"spelled": 0, "slot": 0}, abs=1e-5)
+    assert right == {"slot right": 1.0}
+    assert int((copied[:, IN_CELL] == IGNORED).sum()) > 10, "ends and blanks"
+    assert copied[:, IN_WORD].unique().numel() > 8
+    late = teachers._reading_losses((in_word.roll(1, 0), in_cell.roll(1, 0)), copied, pack, {})
+    assert min(map(float, late.values())) > 1
+    other = teachers._reading_losses((in_cell, in_word), copied, pack, {})
+    assert min(map(float, other.values())) > 1
+
+
+def test_cells_are_taught_how_much_of_their_word_came_before(bench: Bench) -> None:
+    """Each cell of a line but the first of a word goes on with it: told from the letters of the cells alone."""
+    pack = bench.pack("make_line", count=8)
+    begun, shapes = _targets(pack, torch.device("cpu")).begun_M, [sample.grids[0] for sample in pack.samples]
+    begun_words = gone_on = 0
+    for cells, (_, rows, _), sample in zip(
+        begun.split([r * c // 4 for _, r, c in shapes]), shapes, pack.samples, strict=True
+    ):
+        assert isinstance(sample.extras, Taught)
+        item = sample.extras.items[0]
+        assert item is not None
+        assert item.letters is not None
+        assert item.begun is not None
+        assert cells.tolist() == item.begun.tolist()
+        before = 0
+        for slots, told in zip(item.letters, item.begun, strict=True) if rows == 2 else ():
+            if told != IGNORED:
+                begun_words, gone_on = begun_words + (told == 0), gone_on + (told > 0)
+                assert told in {0, before}, "a new word, or all letters of this one so far"
+                before = int(told) + int((slots != NOTHING).sum())
+    assert begun_words > 5
+    assert gone_on > 15
 
 
 def test_empty_slots_are_a_class_of_their_own(bench: Bench) -> None:
