@@ -67,8 +67,13 @@ class PackedBatch:
     @property
     def learnt_samples(self) -> Tensor:
         """The index of the sample that each learnt token is of."""
-        ends_B = torch.tensor(self.lengths, device=self.learnt_N.device).cumsum(0)
-        return torch.searchsorted(ends_B, self.learnt_N, right=True)
+        return self.token_samples[self.learnt_N]
+
+    @property
+    def token_samples(self) -> Tensor:
+        """The index of the sample that each token is of."""
+        lengths_B = torch.tensor(self.lengths, device=self.learnt_N.device)
+        return torch.arange(len(lengths_B), device=lengths_B.device).repeat_interleave(lengths_B)
 
     @property
     def size(self) -> Budget:

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 from recipes.tiny.example import Word
 from recipes.tiny.lines import CELL, IGNORED
 
-__all__ = ["IN_CELL", "IN_PICTURE", "IN_WORD", "Print", "along_line", "first_letters", "in_print", "print_of"]
+__all__ = [
+    "IN_CELL",
+    "IN_PICTURE",
+    "IN_WORD",
+    "Print",
+    "along_line",
+    "first_letters",
+    "in_any_case",
+    "in_print",
+    "lowered",
+    "nowhere",
+    "print_of",
+]
 
 IN_PICTURE, IN_CELL, IN_WORD = range(3)
 """The columns of places."""
@@ -72,6 +84,26 @@ def in_print(answer: str, printed: Print) -> Places:
     places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
     _fill(places, 0, answer, 0, printed, PARTS)
     return _by_bytes(answer, places)
+
+
+def in_any_case(printed: Print) -> Print:
+    """The print as `lowered` texts find it."""
+    return printed._replace(text=lowered(printed.text))
+
+
+def lowered(text: str) -> str:
+    """Each character in lower case that has one; as many UTF-8 bytes.
+
+    >>> lowered("TOTAL: Ä"), lowered("İ")
+    ('total: ä', 'İ')
+    """
+    lower = ((char, char.lower()) for char in text)
+    return "".join(low if len(low.encode()) == len(char.encode()) else char for char, low in lower)
+
+
+def nowhere(text: str) -> Places:
+    """The same for a text of which nothing is known."""
+    return np.full((len(text.encode()), 3), IGNORED, dtype=np.int16)
 
 
 def along_line(answer: str, order: Sequence[int]) -> Places:

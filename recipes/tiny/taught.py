@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
 from recipes.tiny.lines import IGNORED, LONGEST, reading_order
 from recipes.tiny.places import BOX, Places
-from recipes.tiny.pointers import along_line, first_letters, in_print, print_of
+from recipes.tiny.pointers import along_line, first_letters, in_any_case, in_print, lowered, nowhere, print_of
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
 
@@ -28,7 +28,6 @@ __all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Class
            "read_classes", "taught"]  # fmt: skip
 
 NOTHING = -1
-BETWEEN = np.full((len("<|im_end|>"), 3), IGNORED, dtype=np.int16)
 LETTER_SLOTS, NAME_SLOTS = 6, 4
 OWN_CLASSES = 2000
 """Characters, the commonest ones, that are classes of their own; of others the first token is told."""
@@ -68,14 +67,15 @@ class Item(NamedTuple):
 class Taught(NamedTuple):
     """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
     `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known;
-    `copied` [bytes, 3] of each byte of the answers, and of the `<|im_end|>` behind each, the place where it is printed
-    as in recipes/tiny/pointers.py, IGNORED for what is not known. All but `copied` is about the first question."""
+    `printed` [bytes, 3] of each byte of the text behind the only picture, questions, answers and the template's words,
+    the place where it is printed as in recipes/tiny/pointers.py, IGNORED for what is not known. All but `printed` is
+    about the first question."""
 
     spelled: bool
     items: tuple[Item | None, ...]
     asked: int
     referent: tuple[float, float, float, float, float]
-    copied: NDArray[np.int16] | None = None
+    printed: NDArray[np.int16] | None = None
 
 
 UNKNOWN = (float("nan"),) * 5
@@ -131,38 +131,53 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
         None if dense is None else _item(dense, classes, answer if ordered else None, _columns(example, number))
         for number, dense in enumerate(example.dense)
     )
-    copied = None
+    printed = None
     if len(items) == 1 and (item := items[0]) is not None:
         written = _written(example, item)
         if written is not None:
-            copied, items = written.copied, (item._replace(begun=written.begun),)
+            printed, items = written.printed, (item._replace(begun=written.begun),)
     asked, name = _asked(example.messages, classes)
     first = example.dense[0] if len(example.dense) == 1 else None
     referent = UNKNOWN
     if name is not None and first is not None and first.names is not None:
         referent = _referent(first, name, _columns(example, 0), _cells_of_frame(example))
-    return Taught(spelled, items, asked, referent, copied)
+    return Taught(spelled, items, asked, referent, printed)
 
 
 class Written(NamedTuple):
-    """`copied` and `begun` of an example with one picture, as in Taught and Item."""
+    """`printed` and `begun` of an example with one picture, as in Taught and Item."""
 
-    copied: NDArray[np.int16]
+    printed: NDArray[np.int16]
     begun: NDArray[np.int16]
 
 
 def _written(example: Example, item: Item) -> Written | None:
-    """Where the answers are printed, and what cells begin with; bytes of pieces are as long as those of letters."""
+    """Where questions and answers are printed, and what cells begin with; a byte is one whatever token it is in."""
     (dense,) = example.dense
     if dense is not None and dense.words is not None and dense.letters is not None:
         printed = print_of(dense.words, dense.letters, _sides(example, 0))
-        told = (in_print(answer, printed) for answer in example.answers)
-        copied = np.concatenate([part for one in told for part in (one, BETWEEN)])
-        return Written(copied, first_letters(printed.places, len(dense.letters)))
+        asked = in_any_case(printed)
+        places = {
+            "assistant": lambda text: in_print(text, printed),
+            "user": lambda text: in_print(lowered(text), asked),
+        }
+        parts = [places.get(role, nowhere)(text) for role, text in _texts(example.messages)]
+        return Written(np.concatenate(parts), first_letters(printed.places, len(dense.letters)))
     if item.order is not None:
         copied = along_line(example.answer, item.order.tolist())
-        return Written(copied, first_letters(copied, len(item.order)))
+        parts = [copied if role == "assistant" else nowhere(text) for role, text in _texts(example.messages)]
+        return Written(np.concatenate(parts), first_letters(copied, len(item.order)))
     return None
+
+
+def _texts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:
+    """(role, text) of the text behind the only picture, the template's words between turns with the role ""."""
+    for number, message in enumerate(messages):
+        parts = message.parts
+        behind = max((at for at, part in enumerate(parts, 1) if not isinstance(part, TextPart)), default=0)
+        yield message.role, "".join(part.text for part in parts[behind:] if isinstance(part, TextPart))
+        following = [f"<|im_start|>{one.role}\n" for one in messages[number + 1 : number + 2]]
+        yield "", "<|im_end|>\n" + "".join(following)
 
 
 def _item(dense: Dense, classes: Classes, line: str | None, columns: int) -> Item:

@@ -10,13 +10,14 @@ From the middle, for each token of an answer that is printed in the picture: whi
 told as attention would find it, by products of a query with a key of each; from the later layer, which letter of that
 cell it is. Which letter of its word it is, the early layer tells of it, and the vision encoder's output of the first
 letter of each cell: without these, letters that come twice in a word were lost.
+Of each token of a question, the early layer tells which letters it is made of, by the head that tells the letters of
+cells, and points to where it is printed: who asks for the total means the number beside that word.
 
 Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
 that a pack with one picture of things does not learn as much of them as a pack full of these.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,9 +27,18 @@ from anyres.model.qwen2vl import Qwen2VL
 from anyres.processing.tokenizer import Tokenizer
 from anyres.training.loss import Tap
 from anyres.training.packing import PackedBatch
-from recipes.tiny.places import BOX, CENTRES, CHANGE, COLUMNS, MOTION, PRESENCE
+from recipes.tiny.places import BOX, CENTRES, CHANGE, MOTION, PRESENCE
 from recipes.tiny.pointers import IN_CELL, IN_PICTURE, IN_WORD
-from recipes.tiny.taught import IGNORED, LETTER_SLOTS, LONGEST, NAME_SLOTS, NOTHING, Classes, Item, Taught
+from recipes.tiny.targets import (
+    Targets,
+    asked_tokens,
+    extras_of,
+    letters_of_tokens,
+    places_of_tokens,
+    sizes_of,
+    targets_of,
+)
+from recipes.tiny.taught import IGNORED, LETTER_SLOTS, LONGEST, NAME_SLOTS, NOTHING, Classes
 
 __all__ = ["EARLY", "Teachers"]
 
@@ -52,26 +62,10 @@ FAR = 8.0
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
     "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
-    "slot": 0.5, "begun": 0.5, "spelled": 0.2,
+    "slot": 0.5, "begun": 0.5, "spelled": 0.2, "pieces": 0.2, "found": 1.0,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
 Losses = dict[str, Tensor]
-
-
-class Targets(NamedTuple):
-    """Of all M visual tokens of a pack; IGNORED or NaN where nothing is known. `cells_M4` holds column, row, and the
-    columns and rows of the picture; `samples_M` the sample of each; `things_M` whether its picture tells of things;
-    `counted_M` how many of what is asked for are centred there; `begun_M` the letters of a word in the cells before."""
-
-    letters_MS: Tensor
-    names_MS: Tensor
-    order_M: Tensor
-    places_MX: Tensor
-    cells_M4: Tensor
-    samples_M: Tensor
-    things_M: Tensor
-    counted_M: Tensor
-    begun_M: Tensor
 
 
 class Teachers(nn.Module):
@@ -82,6 +76,7 @@ class Teachers(nn.Module):
     """
 
     byte_lengths_V: Tensor
+    pieces_VS: Tensor
     levels_G: Tensor
     right_G: Tensor
     seen_G: Tensor
@@ -112,8 +107,10 @@ class Teachers(nn.Module):
         self.middle_norm = nn.LayerNorm(width)
         self.pointer_query, self.pointer_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
         self.slot = nn.Linear(width, LETTER_SLOTS)
+        self.found_query, self.found_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
         lengths = [len(tokenizer.token_bytes(one)) for one in range(text.vocab_size)]
         self.register_buffer("byte_lengths_V", torch.tensor(lengths), persistent=False)
+        self.register_buffer("pieces_VS", letters_of_tokens(tokenizer, classes), persistent=False)
         for name, initial in (("levels_G", 0.0), ("right_G", 0.0), ("seen_G", 0.0)):
             self.register_buffer(name, torch.full((groups,), initial, dtype=torch.float64))
 
@@ -123,7 +120,7 @@ class Teachers(nn.Module):
         """The sum of all losses, and each of them with the shares told right, for the curves."""
         del tapped_TD
         early_TD, middle_TD, late_TD = (tap.take() for tap in self.taps)
-        targets = _targets(batch, visual_MD.device)
+        targets = targets_of(batch, visual_MD.device)
         figures: dict[str, float] = {}
         losses = self._cell_losses(self.norm(visual_MD), targets, figures)
         if targets.things_M.any():
@@ -132,11 +129,13 @@ class Teachers(nn.Module):
             losses |= {name: share * part for name, part in parts.items()}
         if (targets.counted_M != IGNORED).any():
             losses["bands"] = self._bands_loss(late_TD, targets, batch)
-        copied_N3 = _copied(batch, targets, self.byte_lengths_V)
+        places_T3 = places_of_tokens(batch, targets, self.byte_lengths_V)
+        copied_N3 = places_T3[batch.learnt_N + 1]
         losses |= self._reading_losses((early_TD, late_TD), copied_N3, batch, figures)
         copied_N = copied_N3[:, IN_PICTURE]
         if (copied_N != IGNORED).any():
             losses["pointer"] = self._pointer_loss(middle_TD, copied_N, targets, batch, figures)
+        losses |= self._asked_losses(early_TD, places_T3[:, IN_PICTURE], targets, batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
             weighted = WEIGHTS[name] * part
@@ -207,12 +206,12 @@ class Teachers(nn.Module):
 
     def _question_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
         """Where the first answer begins: the size of the first picture, and what is asked for."""
-        of_things, sizes_B2 = _sizes(targets, len(batch.samples))
+        of_things, sizes_B2 = sizes_of(targets, len(batch.samples))
         normed = self.early_norm(early_TD[_answers_begin(batch)][of_things])
         told = self.sizes(normed).float().unflatten(-1, (2, MOST_CELLS)).flatten(0, 1)
         size = sizes_B2[of_things].clamp(max=MOST_CELLS - 1).long().flatten()
         losses = {"size": F.cross_entropy(told, size)}
-        asked = torch.tensor([one.asked for one in _extras(batch)], device=early_TD.device)[of_things]
+        asked = torch.tensor([one.asked for one in extras_of(batch)], device=early_TD.device)[of_things]
         known = asked != IGNORED
         if known.any():
             named = self.names(self.asked(normed[known])).float()
@@ -220,7 +219,7 @@ class Teachers(nn.Module):
         return losses
 
     def _late_losses(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
-        referents_B5 = torch.tensor([one.referent for one in _extras(batch)], device=late_TD.device)
+        referents_B5 = torch.tensor([one.referent for one in extras_of(batch)], device=late_TD.device)
         samples_N = batch.learnt_samples
         referent = referents_B5[samples_N]
         first = _of_first_answer(batch)
@@ -232,7 +231,7 @@ class Teachers(nn.Module):
             losses["there"] = F.binary_cross_entropy_with_logits(told[:, PRESENCE], wanted[:, PRESENCE])
             there = there[known]
             if there.any():
-                _, sizes_B2 = _sizes(targets, len(batch.samples))
+                _, sizes_B2 = sizes_of(targets, len(batch.samples))
                 size = sizes_B2[samples_N[known][there]].flip(1).repeat(1, 2)
                 near = (FAR / size.amax(1)).clamp(max=1.0)
                 box = wanted[there, BOX]
@@ -246,15 +245,38 @@ class Teachers(nn.Module):
     ) -> Tensor:
         """Which of the visual tokens of its picture each answer's token is printed in."""
         known_N = copied_N != IGNORED
-        samples_K = batch.learnt_samples[known_N]
-        first_B = torch.searchsorted(targets.samples_M, torch.arange(len(batch.samples), device=samples_K.device))
-        wanted_K = first_B[samples_K] + copied_N[known_N]
-        queries = self.pointer_query(self.middle_norm(middle_TD[batch.learnt_N[known_N]]))
-        keys = self.pointer_key(self.middle_norm(middle_TD[batch.visual_at_M]))
-        scores_KM = (queries @ keys.T).float() * POINTER**-0.5
-        scores_KM = scores_KM.masked_fill(samples_K[:, None] != targets.samples_M, -torch.inf)
+        normed_TD = self.middle_norm(middle_TD)
+        scores_KM, wanted_K = _pointed(
+            self.pointer_query(normed_TD[batch.learnt_N[known_N]]),
+            self.pointer_key(normed_TD[batch.visual_at_M]),
+            (batch.learnt_samples[known_N], targets.samples_M),
+            copied_N[known_N],
+        )
         _add_right(figures, "pointer right", scores_KM, wanted_K)
         return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
+
+    def _asked_losses(
+        self, early_TD: Tensor, printed_T: Tensor, targets: Targets, batch: PackedBatch, figures: dict[str, float]
+    ) -> Losses:
+        """Of each token of a question, the letters that it is made of, and the visual token that it is printed in."""
+        asked_T = asked_tokens(batch, targets)
+        pieces_TS = self.pieces_VS[batch.token_ids_T]
+        lettered_T = asked_T & (pieces_TS[:, 0] != NOTHING)
+        losses = {}
+        if lettered_T.any():
+            logits, wanted = self._slots("letters", self.early_norm(early_TD[lettered_T]), pieces_TS[lettered_T])
+            losses["pieces"] = F.cross_entropy(logits, wanted)
+        known_T = asked_T & (printed_T != IGNORED)
+        if known_T.any():
+            scores_KM, wanted_K = _pointed(
+                self.found_query(self.early_norm(early_TD[known_T])),
+                self.found_key(self.early_norm(early_TD[batch.visual_at_M])),
+                (batch.token_samples[known_T], targets.samples_M),
+                printed_T[known_T],
+            )
+            _add_right(figures, "found right", scores_KM, wanted_K)
+            losses["found"] = known_T.sum() / asked_T.sum() * F.cross_entropy(scores_KM, wanted_K)
+        return losses
 
     def _reading_losses(
         self, taps: tuple[Tensor, Tensor], copied_N3: Tensor, batch: PackedBatch, figures: dict[str, float]
@@ -314,68 +336,16 @@ def _of_first_answer(batch: PackedBatch) -> Tensor:
     return answers_N == answers_N[_first_learnt(batch)][batch.learnt_samples]
 
 
-def _extras(batch: PackedBatch) -> list[Taught]:
-    taught = [one for one in batch.extras if isinstance(one, Taught)]
-    assert len(taught) == len(batch.samples), "examples of recipes/tiny/mixture.py only"
-    return taught
-
-
-def _copied(batch: PackedBatch, targets: Targets, byte_lengths_V: Tensor) -> Tensor:
-    """The place [N, 3] where each learnt token is printed in its sample's only picture; IGNORED where it is not known,
-    and where cells are not the visual tokens."""
-    lengths_N = byte_lengths_V[batch.targets_N]
-    samples_N, copied = batch.learnt_samples, torch.full_like(batch.targets_N[:, None].expand(-1, 3), IGNORED)
-    cells_B = torch.bincount(targets.samples_M, minlength=len(batch.samples)).tolist()
-    for number, one in enumerate(_extras(batch)):
-        letters = one.items[0].letters if one.items and one.items[0] is not None else None
-        if one.copied is None or letters is None or len(letters) != cells_B[number]:
-            continue
-        of_sample = samples_N == number
-        starts = lengths_N[of_sample].cumsum(0) - lengths_N[of_sample]
-        told = torch.from_numpy(one.copied).to(starts.device).long()
-        inside = starts < len(told)  # `<|im_end|>` stands behind it
-        copied[of_sample.nonzero()[inside, 0]] = told[starts[inside]]
-    return copied
-
-
-def _targets(batch: PackedBatch, device: torch.device) -> Targets:
-    items = [item for one in _extras(batch) for item in one.items]
-    parts = []
-    for item, grid, sample in zip(items, batch.grids, batch.item_samples, strict=True):
-        t, rows, columns = grid[0], grid[1] // 2, grid[2] // 2
-        parts.append(_item_targets(item, (t, rows, columns), sample))
-    return Targets(*(torch.cat(told).to(device) for told in zip(*parts, strict=True)))
-
-
-def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) -> tuple[Tensor, ...]:
-    """One item's rows of the targets; cells that are not the visual tokens, after a resize, teach nothing."""
-    t, rows, columns = grid
-    count = t * rows * columns
-    letters, names, order, places, counted, begun = (
-        None if told is None or len(told) != count else torch.from_numpy(told) for told in item or (None,) * 6
-    )
-    cell = torch.arange(count) % (rows * columns)
-    size = torch.tensor([columns, rows]).expand(count, 2)
-    return (
-        torch.full((count, LETTER_SLOTS), IGNORED) if letters is None else letters.long(),
-        torch.full((count, NAME_SLOTS), IGNORED) if names is None else names.long(),
-        torch.full((count,), IGNORED) if order is None else order.long(),
-        torch.full((count, COLUMNS), torch.nan) if places is None else places.float(),
-        torch.cat([torch.stack([cell % columns, cell // columns], dim=-1), size], dim=1).float(),
-        torch.full((count,), sample),
-        torch.full((count,), places is not None),
-        torch.full((count,), IGNORED) if counted is None else counted.long(),
-        torch.full((count,), IGNORED) if begun is None else begun.long(),
-    )
-
-
-def _sizes(targets: Targets, samples: int) -> tuple[Tensor, Tensor]:
-    """Which samples have pictures that tell of things, and the rows and columns of the last of these."""
-    of_things = torch.zeros(samples, dtype=torch.bool, device=targets.samples_M.device)
-    of_things[targets.samples_M[targets.things_M]] = True
-    sizes_B2 = torch.ones(samples, 2, device=targets.samples_M.device)
-    sizes_B2[targets.samples_M] = targets.cells_M4[:, [3, 2]]
-    return of_things, sizes_B2
+def _pointed(
+    queries_KP: Tensor, keys_MP: Tensor, samples: tuple[Tensor, Tensor], cells_K: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores [K, M] of all visual tokens, those of other samples out of reach, and which of them each cell is;
+    `samples` are those of the K queries and of the M keys."""
+    samples_K, samples_M = samples
+    scores_KM = (queries_KP @ keys_MP.T).float() * POINTER**-0.5
+    return scores_KM.masked_fill(samples_K[:, None] != samples_M, -torch.inf), torch.searchsorted(
+        samples_M, samples_K
+    ) + cells_K
 
 
 def _class_loss(told_KC: Tensor, wanted_N: Tensor, figures: dict[str, float] | None = None, right: str = "") -> Tensor:

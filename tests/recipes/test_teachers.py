@@ -17,6 +17,7 @@ from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
 from recipes.tiny.pointers import IN_CELL, IN_WORD
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
+from recipes.tiny.targets import asked_tokens, places_of_tokens, targets_of
 from recipes.tiny.taught import IGNORED, LETTER_SLOTS, NOTHING, Item, Taught, build_classes
 from recipes.tiny.teachers import (
     BANDS,
@@ -24,9 +25,7 @@ from recipes.tiny.teachers import (
     MOST_COUNTED,
     WEIGHTS,
     Teachers,
-    _copied,
     _of_first_answer,
-    _targets,
 )
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
@@ -71,7 +70,7 @@ def loss_of(model: Qwen2VL, teachers: Teachers, pack: PackedBatch) -> tuple[torc
 
 def test_every_head_learns_from_a_mixed_pack(bench: Bench) -> None:
     model, teachers = bench.model()
-    total, figures = loss_of(model, teachers, bench.pack("make_line", "make_shapes", "make_shape_clip", count=12))
+    total, figures = loss_of(model, teachers, bench.pack("make_line", "make_shapes", "make_shape_clip", "make_receipt"))
     assert torch.isfinite(total)
     assert set(WEIGHTS) <= set(figures)
     total.backward()
@@ -84,7 +83,7 @@ def test_print_alone_teaches_letters_and_their_order(bench: Bench) -> None:
     _, figures = loss_of(model, teachers, bench.pack("make_line"))
     assert set(figures) == {
         "letters", "letters right", "order", "order right", "begun", "begun right",
-        "pointer", "pointer right", "slot", "slot right", "spelled",
+        "pointer", "pointer right", "slot", "slot right", "spelled", "pieces",
     }  # fmt: skip
 
 
@@ -123,7 +122,7 @@ def test_cells_that_are_not_the_visual_tokens_teach_nothing(bench: Bench) -> Non
         short = Item(item.letters[:-1], None, None, None)
         cut.append(replace(sample, extras=taught._replace(items=(short,))))
     total, figures = loss_of(model, teachers, collate(cut, normalise_CV=pack.normalise_CV))
-    assert figures == {}
+    assert set(figures) == {"pieces"}
     total.backward()
 
 
@@ -164,7 +163,7 @@ def test_the_tokens_before_an_answer_count_the_bands(bench: Bench) -> None:
         for band in range(BANDS):
             count = int(item.counted.reshape(rows, columns)[band].sum()) if band < rows else 0
             told[first - BANDS + 1 + band, count] = 100.0
-    targets = _targets(pack, torch.device("cpu"))
+    targets = targets_of(pack, torch.device("cpu"))
     assert int(targets.counted_M.clamp(min=0).sum()) > 2
     assert float(teachers._bands_loss(told, targets, pack)) < 1e-5
     assert float(teachers._bands_loss(told.roll(1, 0), targets, pack)) > 1
@@ -175,8 +174,8 @@ def test_letters_of_cells_and_words_are_told_where_they_are_copied(bench: Bench)
     have."""
     _, teachers = bench.model()
     pack = bench.pack("make_line", "make_receipt", count=4)
-    targets = _targets(pack, torch.device("cpu"))
-    copied = _copied(pack, targets, teachers.byte_lengths_V)
+    targets = targets_of(pack, torch.device("cpu"))
+    copied = places_of_tokens(pack, targets, teachers.byte_lengths_V)[pack.learnt_N + 1]
     for name in ("norm", "early_norm", "late_norm", "begun", "spelled", "slot"):
         setattr(teachers, name, torch.nn.Identity())
     in_word, in_cell = (torch.zeros(len(pack.token_ids_T), classes) for classes in (LONGEST_WORD, LETTER_SLOTS))
@@ -197,7 +196,7 @@ def test_letters_of_cells_and_words_are_told_where_they_are_copied(bench: Bench)
 def test_cells_are_taught_how_much_of_their_word_came_before(bench: Bench) -> None:
     """Each cell of a line but the first of a word goes on with it: told from the letters of the cells alone."""
     pack = bench.pack("make_line", count=8)
-    begun, shapes = _targets(pack, torch.device("cpu")).begun_M, [sample.grids[0] for sample in pack.samples]
+    begun, shapes = targets_of(pack, torch.device("cpu")).begun_M, [sample.grids[0] for sample in pack.samples]
     begun_words = gone_on = 0
     for cells, (_, rows, _), sample in zip(
         begun.split([r * c // 4 for _, r, c in shapes]), shapes, pack.samples, strict=True
@@ -241,7 +240,8 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
         assert of_sample.all() == (ends == 1)
         assert (of_sample.long().diff() <= 0).all(), "one run from the beginning"
     _, teachers = bench.model()
-    copied = _copied(pack, _targets(pack, torch.device("cpu")), teachers.byte_lengths_V)
+    targets = targets_of(pack, torch.device("cpu"))
+    copied = places_of_tokens(pack, targets, teachers.byte_lengths_V)[pack.learnt_N + 1]
     tokenizer = Tokenizer.from_folder(CHECKPOINT)
     there, exact = [], 0
     for number, sample in enumerate(pack.samples):
@@ -249,8 +249,10 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
         (item,) = sample.extras.items
         assert item is not None
         answer = first & (pack.learnt_samples == number)
-        if sample.extras.copied is not None and (teachers.byte_lengths_V[pack.targets_N[answer]][:-1] == 1).all():
-            wanted = sample.extras.copied[: int(answer.sum()) - 1].tolist()
+        if sample.extras.printed is not None and (teachers.byte_lengths_V[pack.targets_N[answer]][:-1] == 1).all():
+            question = (sample.visual_T.nonzero()[0][-1] + 2, (sample.targets_T >= 0).nonzero()[0][0] + 1)
+            before = len(tokenizer.decode(sample.ids_T[slice(*question)].tolist(), skip_special=False).encode())
+            wanted = sample.extras.printed[before:][: int(answer.sum()) - 1].tolist()
             assert copied[answer].tolist() == [*wanted, [IGNORED] * 3], "a token a byte, and the end"
             exact += 1
         told = zip(pack.targets_N[pack.learnt_samples == number], copied[pack.learnt_samples == number], strict=True)
@@ -265,6 +267,62 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
     assert exact > 2
     assert len(there) > 50
     assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
+
+
+def test_questions_find_their_words_in_print(bench: Bench) -> None:
+    """Letters of a question's token lie in the cell that it is told, whatever their case, or next to it."""
+    _, teachers = bench.model()
+    pack = bench.pack("make_receipt", "make_table", count=12)
+    targets, tokenizer = targets_of(pack, torch.device("cpu")), Tokenizer.from_folder(CHECKPOINT)
+    asked = asked_tokens(pack, targets)
+    assert not asked[pack.learnt_N + 1].any()
+    letters = {number: letter for letter, number in bench.classes.letters.items()}
+    cells = targets.letters_MS.split([columns * rows // 4 for _, rows, columns in pack.grids])
+    places = places_of_tokens(pack, targets, teachers.byte_lengths_V)
+    found = near = 0
+    for at in (asked & (places[:, 0] != IGNORED)).nonzero().flatten().tolist():
+        text = tokenizer.token_bytes(int(pack.token_ids_T[at])).decode(errors="replace").strip()
+        cell, of_sample = int(places[at, 0]), cells[int(pack.token_samples[at])]
+        there = of_sample[max(0, cell - 1) : cell + 2].flatten().tolist()
+        found += 1
+        near += text[:1].lower() in "".join(letters.get(one, "") for one in there).lower()
+    assert found > 25
+    assert near > 0.9 * found
+
+
+def test_pieces_of_questions_are_spelled(bench: Bench) -> None:
+    _, teachers = bench.model()
+    tokenizer, letters = Tokenizer.from_folder(CHECKPOINT), bench.classes.letters
+    for text in (" the", "T", "ust", "."):
+        (token,) = tokenizer.encode_text(text)
+        spelled = [letters[one] for one in text.strip()]
+        assert teachers.pieces_VS[token].tolist() == [*spelled, *[NOTHING] * (LETTER_SLOTS - len(spelled))]
+    for token in (tokenizer.special_id("<|im_end|>"), *tokenizer.encode_text("\n")):
+        assert teachers.pieces_VS[token].tolist() == [NOTHING] * LETTER_SLOTS
+
+
+def test_pointing_at_the_words_of_a_question_costs_nothing_where_it_is_right(bench: Bench) -> None:
+    _, teachers = bench.model()
+    pack = bench.pack("make_receipt", count=6)
+    targets = targets_of(pack, torch.device("cpu"))
+    printed = places_of_tokens(pack, targets, teachers.byte_lengths_V)[:, 0]
+    for name in ("early_norm", "found_query", "found_key"):
+        setattr(teachers, name, torch.nn.Identity())
+    teachers.pieces_VS.fill_(NOTHING)
+    early = torch.zeros(len(pack.token_ids_T), len(pack.visual_at_M))
+    early[pack.visual_at_M] = 1000.0 * torch.eye(len(pack.visual_at_M))
+    first = 0
+    for number, sample in enumerate(pack.samples):
+        of_sample = (pack.token_samples == number) & (printed != IGNORED)
+        early[of_sample, first + printed[of_sample]] = 1.0
+        first += int(sample.visual_T.sum())
+    figures: dict[str, float] = {}
+    losses = teachers._asked_losses(early, printed, targets, pack, figures)
+    assert {name: float(loss) for name, loss in losses.items()} == pytest.approx({"found": 0.0}, abs=1e-5)
+    assert figures == {"found right": 1.0}
+    early[pack.visual_at_M] = early[pack.visual_at_M].roll(1, 1)
+    astray = teachers._asked_losses(early, printed, targets, pack, {})
+    assert float(astray["found"]) > 1
 
 
 def test_levels_travel_with_the_teachers(bench: Bench) -> None:

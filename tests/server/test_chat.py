@@ -7,10 +7,12 @@ from typing import Any
 
 import jsonschema
 import pytest
+from PIL import Image, ImageDraw
+from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize as transformers_smart_resize
 
 from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
 from anyres.engine.engine import LocalChatModel
-from tests.server.serving import Running, chunks_of, image_part, picture
+from tests.server.serving import Running, chunks_of, data_url, image_part, picture
 
 URL = picture()
 ASK = [image_part(URL), {"type": "text", "text": "Read it."}]
@@ -281,15 +283,17 @@ def test_an_upload_is_the_same_picture(server: Running) -> None:
     assert (gone.status_code, gone.json()["error"]["code"]) == (400, "image_file_not_found")
 
 
-def test_pixels_follow_detail_and_knobs(server: Running) -> None:
-    large = picture(size=(1000, 1000))
+def test_pixels_follow_detail_and_knobs(server: Running, model: LocalChatModel) -> None:
+    limit = model.processor.image_config.max_pixels
+    height, width = transformers_smart_resize(4000, 4000, min_pixels=0, max_pixels=limit)
+    large = picture(size=(4000, 4000))
 
     def tokens(part: dict[str, Any], **fields: Any) -> int:
         body = {"messages": [{"role": "user", "content": [part]}], **fields}
         reply = server.client.post("/v1/chat/completions/input_tokens", json=body).raise_for_status().json()
         return int(reply["input_tokens_details"]["image_tokens"])
 
-    assert tokens(image_part(large)) == 6 * 6  # the checkpoint's own limit
+    assert tokens(image_part(large)) == height * width // 28**2 <= limit // 28**2 < (4000 // 28) ** 2
     assert tokens(image_part(large, max_pixels=9 * 784)) == 3 * 3
     assert tokens({"type": "image_url", "image_url": {"url": large, "detail": "high"}, "max_pixels": 9 * 784}) == 9
     assert tokens(image_part(large, resized_height=56, resized_width=84)) == 2 * 3
@@ -326,8 +330,11 @@ def test_a_cost_is_told_before_it_is_paid(server: Running) -> None:
 
 def test_boxes_come_in_pixels_of_the_picture(server: Running) -> None:
     form = {"type": "boxes", "kind": "box", "named": True, "least": 2, "most": 2}
-    url = picture(size=(1000, 500))
-    reply = server.chat([image_part(url)], response_format=form, return_boxes=True, max_tokens=200).json()
+    image = Image.new("RGB", (1000, 500), "white")
+    for left in (100, 600):
+        ImageDraw.Draw(image).ellipse((left, 150, left + 200, 350), fill="red")
+    ask = [image_part(data_url(image)), {"type": "text", "text": "Find the red circle."}]
+    reply = server.chat(ask, response_format=form, return_boxes=True, max_tokens=200).json()
     message = reply["choices"][0]["message"]
     assert message["content"].count("<|box_start|>") == 2
     assert len(message["boxes"]) == 2
@@ -338,7 +345,7 @@ def test_boxes_come_in_pixels_of_the_picture(server: Running) -> None:
     numbers = [int(one) for one in message["content"].partition("(")[2].partition(")")[0].split(",")]
     edges = message["boxes"][0]["box"]
     assert any(math.isclose(numbers[0], edge) for edge in (edges[0], edges[2]))  # 1000 wide: thousandths are pixels
-    last = server.stream([image_part(url)], response_format=form, return_boxes=True, max_tokens=200)[-1]
+    last = server.stream(ask, response_format=form, return_boxes=True, max_tokens=200)[-1]
     assert last["choices"][0]["delta"]["boxes"] == message["boxes"]
 
 

@@ -30,11 +30,11 @@ def opened(url: str) -> Image.Image:
 
 def test_a_picture(server: Running, model: LocalChatModel) -> None:
     coarse = np.random.default_rng(0).integers(0, 255, (4, 6, 3), dtype=np.uint8)
-    smooth = Image.fromarray(coarse).resize((900, 600), Image.Resampling.BICUBIC)
+    smooth = Image.fromarray(coarse).resize((2400, 1600), Image.Resampling.BICUBIC)
     told = preview(server, {"type": "image", "image": data_url(smooth)}).raise_for_status().json()
     (seen,) = told["pictures"]
     visual = image_to_visual(ImagePart(smooth), config=model.processor.image_config)
-    assert (seen["original_width"], seen["original_height"]) == (900, 600)
+    assert (seen["original_width"], seen["original_height"]) == (2400, 1600)
     assert (seen["height"], seen["width"]) == visual.resized_size
     assert told["tokens"] == np.prod(visual.grid_thw) // 4
     assert told["frames"] == 1
