@@ -13,8 +13,9 @@ letter of each cell: without these, letters that come twice in a word were lost.
 Of each token of a question, the early layer tells which letters it is made of, by the head that tells the letters of
 cells, and points to where it is printed: who asks for the total means the number beside that word.
 
-Each loss is a mean over what it is known of, times the share of the pack's visual tokens whose pictures tell it, so
-that a pack with one picture of things does not learn as much of them as a pack full of these.
+Each loss of a picture is a mean over what it is known of, times the root of the share of the pack's visual tokens
+whose pictures tell it: a pack with one picture of things learns less of them than a pack full of these, but not as much
+less as pages are larger. With the share itself, a model that learnt pages forgot the things it had known.
 """
 
 from collections.abc import Mapping
@@ -124,7 +125,7 @@ class Teachers(nn.Module):
         figures: dict[str, float] = {}
         losses = self._cell_losses(self.norm(visual_MD), targets, figures)
         if targets.things_M.any():
-            share = targets.things_M.float().mean()
+            share = root_of(targets.things_M)
             parts = self._early_losses(early_TD, targets, batch) | self._late_losses(late_TD, targets, batch)
             losses |= {name: share * part for name, part in parts.items()}
         if (targets.counted_M != IGNORED).any():
@@ -151,12 +152,12 @@ class Teachers(nn.Module):
             known_M = slots_MS[:, 0] != IGNORED
             if known_M.any():
                 logits, wanted = self._slots(kind, normed_MD[known_M], slots_MS[known_M])
-                losses[kind] = F.cross_entropy(logits, wanted, reduction="sum") / len(known_M)
+                losses[kind] = F.cross_entropy(logits, wanted, reduction="sum") / known_M.sum() * root_of(known_M)
                 _add_right(figures, f"{kind} right", logits, wanted, wanted < logits.shape[1] - 1)
         known_M = targets.order_M != IGNORED
         if known_M.any():
             order = self.order(normed_MD[known_M]).float()
-            share = (targets.letters_MS[:, 0] != IGNORED).float().mean()
+            share = root_of(targets.letters_MS[:, 0] != IGNORED)
             losses["order"] = share * F.cross_entropy(order, targets.order_M[known_M])
             _add_right(figures, "order right", order, targets.order_M[known_M])
         known_M = targets.begun_M != IGNORED
@@ -176,7 +177,7 @@ class Teachers(nn.Module):
 
     def _place_losses(self, normed_MD: Tensor, targets: Targets) -> Losses:
         places_MX = targets.places_MX[targets.things_M]
-        share = len(places_MX) / len(targets.places_MX)
+        share = root_of(targets.things_M)
         told = self.places(normed_MD).float()
         wanted = places_MX[:, CENTRES].clamp(max=MOST_CENTRES).long()
         losses = {"centres": share * F.cross_entropy(told[:, TOLD_CENTRES], wanted)}
@@ -187,7 +188,7 @@ class Teachers(nn.Module):
         if filmed.any():
             moved = places_MX[filmed, MOTION.start : CHANGE + 1]
             part = F.smooth_l1_loss(told[filmed, TOLD_MOTION], moved, beta=0.1)
-            losses["motion"] = part * int(filmed.sum()) / len(targets.places_MX)
+            losses["motion"] = share * filmed.float().mean().sqrt() * part
         return losses
 
     # From within the decoder.
@@ -306,7 +307,16 @@ class Teachers(nn.Module):
         told = self.bands(self.late_norm(late_TD[last_B[:, None] + torch.arange(1 - BANDS, 1, device=last_B.device)]))
         wanted = counts.unflatten(0, (-1, BANDS))[asked_B].clamp(max=MOST_COUNTED)
         loss = F.cross_entropy(told.float().flatten(0, 1), wanted.flatten())
-        return BANDS * loss * known_M.float().mean()
+        return BANDS * loss * root_of(known_M)
+
+
+def root_of(known_M: Tensor) -> Tensor:
+    """The root of the share of the visual tokens that something is known of.
+
+    >>> float(root_of(torch.tensor([True, False, False, False])))
+    0.5
+    """
+    return known_M.float().mean().sqrt()
 
 
 def band_of(row_M: Tensor, rows_M: Tensor) -> Tensor:
