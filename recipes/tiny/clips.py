@@ -11,6 +11,8 @@ from recipes.tiny.places import ABSENT, MOTION, NOBODY, STEP, Places, changes, p
 from recipes.tiny.things import CELL, NAMES, Rgb, Thing, background, cells_of, dressed, paint, placed, posed, spots
 
 CLIP_SIZES = ((84, 84), (112, 112))
+LARGER, LARGEST = 0.3, 8
+"""Share of the hardest clips that are larger, and their most cells along a side."""
 FRAMES = 4
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 FIRST_QUESTIONS = (
@@ -196,11 +198,18 @@ def referent_in(stage: Stage, words: str) -> Thing | None:
     return named[-1] if named else None
 
 
+def clip_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
+    """One of CLIP_SIZES; more and more often a larger one as it gets harder."""
+    if rng.random() < LARGER * difficulty:
+        return CELL * int(rng.integers(4, LARGEST + 1)), CELL * int(rng.integers(4, LARGEST + 1))
+    return CLIP_SIZES[int(rng.integers(len(CLIP_SIZES)))]
+
+
 def make_clip(rng: np.random.Generator, *, task: str, difficulty: float, size: tuple[int, int] | None) -> Clip:
     """A clip for one of STAGES; a quarter of the clips is easier than `difficulty`, half of "moves" has no shapes."""
     if rng.random() < 0.25:
         difficulty *= float(rng.random())
-    size = size or CLIP_SIZES[int(rng.integers(len(CLIP_SIZES)))]
+    size = size or clip_size(rng, difficulty)
     hardness = difficulty * float(rng.random()) ** 0.5
     if task == "moves" and rng.random() < 0.2 + 0.4 * difficulty:
         rough, question, answer, places = natural_moves(rng, size)

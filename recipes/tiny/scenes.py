@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from recipes.tiny.places import ABSENT, NOBODY, Places, Referent, Spread, places_of, referent_of, spread
 from recipes.tiny.things import (
+    CELL,
     COLOURS,
     NAMES,
     SHAPES,
@@ -22,6 +23,8 @@ from recipes.tiny.things import (
 )  # fmt: skip
 
 SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196), (196, 84))
+LARGER, LARGEST = 0.5, 20
+"""Share of the hardest scenes that are larger than SCENE_SIZES, and their most cells along a side."""
 MOST = 6
 FURTHER = 3
 """Questions about a scene beside the one that it was made for."""
@@ -217,7 +220,7 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     """A scene for one of PLANS; a quarter of the scenes is easier than `difficulty`."""
     if rng.random() < 0.25:
         difficulty *= float(rng.random())
-    size = size or SCENE_SIZES[int(rng.integers(len(SCENE_SIZES)))]
+    size = size or scene_size(rng, difficulty)
     plan = PLANS[task](rng, difficulty)
     ground = background(rng, size, difficulty)
     places = spots(rng, len(plan.names), size, difficulty)
@@ -234,6 +237,14 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     referent = referent_of(things[0], size) if there else unnamed
     first = Asked(plan.question, answer, referent, spread(things, plan.about, size))
     return Scene(frame, [first, *further(rng, things, size)], cells_of(things, size), places_of(things, size))
+
+
+def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
+    """One of SCENE_SIZES; more and more often a larger one as it gets harder."""
+    if rng.random() < LARGER * difficulty:
+        height, width = (round(float(np.exp(rng.uniform(np.log(6), np.log(LARGEST))))) for _ in range(2))
+        return CELL * height, CELL * width
+    return SCENE_SIZES[int(rng.integers(len(SCENE_SIZES)))]
 
 
 def further(rng: np.random.Generator, things: list[Thing], size: tuple[int, int]) -> list[Asked]:
