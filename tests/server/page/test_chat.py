@@ -9,8 +9,10 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import expect
 
+from anyres.chat import ImagePart
 from anyres.engine.engine import LocalChatModel
 from anyres.grounding import Box, parse_grounding
+from anyres.processing.image import image_to_visual
 from tests.server.page.conftest import Opened
 
 ENDLESS = '{"type": "array", "items": {"type": "integer"}, "minItems": 900}'  # keeps the model writing
@@ -36,32 +38,45 @@ def test_a_picture_is_sent_as_it_is_and_answered(opened: Opened, scan: Path) -> 
     assert len(opened.page.locator(".markdown").inner_text()) > 10
 
 
-def test_figures_are_those_of_the_response(opened: Opened, shapes: Path) -> None:
+def tokens_of(picture: Path, model: LocalChatModel) -> int:
+    """Visual tokens of a picture."""
+    t, height, width = image_to_visual(ImagePart(picture), config=model.processor.image_config).grid_thw
+    return t * height * width // 4
+
+
+def test_figures_are_those_of_the_response(opened: Opened, shapes: Path, model: LocalChatModel) -> None:
     opened.attach(shapes)
     opened.ask("How many circles are there?")
     figures = {one: opened.page.locator(f"[data-figure={one}]").inner_text() for one in ("read", "written", "speed")}
     assert re.fullmatch(r"\d+ tokens read\s*·?", figures["read"])
     assert re.fullmatch(r"\d+ written\s*·?", figures["written"])
     assert re.fullmatch(r"[\d.,]+ tokens/s", figures["speed"])
-    assert "pictures 36" in str(opened.page.locator("[data-figure=read]").get_attribute("title"))
+    assert f"pictures {tokens_of(shapes, model)}" in str(
+        opened.page.locator("[data-figure=read]").get_attribute("title")
+    )
     opened.page.get_by_role("button", name="Answer again").click()
     opened.page.locator("[data-figure=cached]").wait_for()
     assert int(opened.page.locator("[data-figure=cached]").inner_text().split()[0]) > 0
 
 
-def test_cost_is_told_before_sending_and_follows_the_slider(opened: Opened, shapes: Path) -> None:
+def test_cost_is_told_before_sending_and_follows_the_slider(
+    opened: Opened, shapes: Path, model: LocalChatModel
+) -> None:
     opened.attach(shapes)
     cost = opened.page.locator(".cost")
-    opened.page.get_by_text(re.compile(r"^This question: \d+ of 2,048 tokens$")).wait_for()
+    most = f"{model.model.config.text.max_position_embeddings:,}"
+    opened.page.get_by_text(re.compile(rf"^This question: \d+ of {most} tokens$")).wait_for()
     dear = int(re.findall(r"\d+", cost.inner_text())[0])
-    assert "36 tokens" in opened.page.locator(".attached").inner_text()
+    tokens = tokens_of(shapes, model)
+    assert f"{tokens} tokens" in opened.page.locator(".attached").inner_text()
     slider = opened.page.get_by_role("slider", name="Detail")
     slider.focus()
-    opened.page.keyboard.press("ArrowLeft")
+    opened.page.keyboard.press("Home")
     assert "16 tokens" in opened.page.locator(".attached").inner_text()
-    opened.page.get_by_text(re.compile(rf"^This question: {dear - 20} of 2,048 tokens$")).wait_for()
+    cheap = dear - tokens + 16
+    opened.page.get_by_text(re.compile(rf"^This question: {cheap} of {most} tokens$")).wait_for()
     opened.ask("How many circles are there?")
-    assert f"{dear - 20 + 8}" not in cost.all_inner_texts()
+    assert f"{cheap + 8}" not in cost.all_inner_texts()
     assert "pictures 16" in str(opened.page.locator("[data-figure=read]").get_attribute("title"))
 
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image, ImageDraw
 from playwright.sync_api import expect
 
-from anyres.chat import VideoPart
+from anyres.chat import ImagePart, VideoPart
 from anyres.engine.engine import LocalChatModel
+from anyres.processing.image import image_to_visual
 from anyres.processing.video import video_to_visual
 from tests.server.page.conftest import ROOT, Opened
 
@@ -201,10 +202,11 @@ def test_a_clip_this_browser_cannot_play_is_seen_by_the_server(opened: Opened) -
     assert page.locator(".markdown").inner_text().strip() in ("yes", "no")
 
 
-def test_the_live_camera_gathers_lets_go_and_answers(opened: Opened) -> None:
+def test_the_live_camera_gathers_lets_go_and_answers(opened: Opened, model: LocalChatModel) -> None:
     page = opened.page
+    pair = model.processor.image_config.video_max_pixels // 28**2
     page.get_by_role("button", name="Settings").click()
-    page.get_by_label("Tokens for the live camera").fill("32")
+    page.get_by_label("Tokens for the live camera").fill(str(2 * pair))
     page.keyboard.press("Escape")
     page.get_by_role("button", name="Live camera").click()
     page.get_by_text("4 frames").wait_for()
@@ -239,11 +241,14 @@ def test_a_new_question_interrupts_the_answer(opened: Opened) -> None:
     assert page.locator(".bubble").all_inner_texts() == ["Count.", "Hello"]
 
 
-def test_a_picture_is_shown_as_the_model_sees_it(opened: Opened, shapes: Path) -> None:
+def test_a_picture_is_shown_as_the_model_sees_it(opened: Opened, shapes: Path, model: LocalChatModel) -> None:
     page = opened.page
+    visual = image_to_visual(ImagePart(shapes), config=model.processor.image_config)
+    size = " × ".join(str(side) for side in visual.resized_size[::-1])
+    tokens = visual.grid_thw[1] * visual.grid_thw[2] // 4
     opened.attach(shapes)
     page.get_by_role("button", name="shapes.png: show in full").click()
-    page.get_by_text("560 × 560 pixels; the model gets 168 × 168, 36 tokens").wait_for()
+    page.get_by_text(f"560 × 560 pixels; the model gets {size}, {tokens} tokens").wait_for()
     page.get_by_role("button", name="As the model sees it").click()
     page.locator("canvas.seen").wait_for()
     page.wait_for_timeout(300)
