@@ -135,7 +135,7 @@ def check(example: Example) -> None:
     assert [message.role for message in example.messages] == ["user", "assistant"] * (len(example.messages) // 2)
     assert all(isinstance(message, Message) and message.content for message in example.messages)
     assert example.answer == example.answer.strip()
-    assert "{" not in example.answer
+    assert example.metric == "characters" or "{" not in example.answer, "no template is left open; print may have any"
     assert len(example.dense) == len(media(example))
     for frames, dense in zip(media(example), example.dense, strict=True):
         height, width, _ = frames[0].shape
