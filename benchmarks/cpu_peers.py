@@ -135,14 +135,14 @@ def jobs(sides: list[str], threads: list[int], tokens: list[int]) -> Iterator[Jo
 
 
 def fits(job: Job, measured: Measured, left_s: float) -> bool:
-    """By what the side has taken for other pictures; one that has taken none is tried."""
+    """By what the side has taken for its largest picture; one that has taken none is tried."""
     known = [
-        row["whole_s"] * (job.tokens / tokens) ** GROWTH * threads / job.threads
+        (tokens, row["whole_s"] * (job.tokens / tokens) ** GROWTH * threads / job.threads)
         for tokens in PICTURES
         for threads in THREADS
         if (row := measured.get(Job(job.side, threads, tokens).key)) is not None
     ]
-    return max(known, default=0.0) <= left_s
+    return max(known, default=(0, 0.0))[1] <= left_s
 
 
 def measure(job: Job, folder: Path, arguments: argparse.Namespace, measured: Measured, left_s: float) -> str | None:
