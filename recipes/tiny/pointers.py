@@ -87,7 +87,12 @@ def in_print(answer: str, printed: Print) -> Places:
 
 
 def in_any_case(printed: Print) -> Print:
-    """The print as `lowered` texts find it."""
+    """The print as `lowered` texts find it.
+
+    >>> printed = in_any_case(print_of([Word("Total", (4.0, 2.0, 50.0, 20.0))], ["Tot", "al"], (28, 56)))
+    >>> in_print(lowered("TOTAL."), printed)[:, IN_PICTURE].tolist()
+    [0, 0, 0, 1, 1, -100]
+    """
     return printed._replace(text=lowered(printed.text))
 
 
@@ -102,12 +107,12 @@ def lowered(text: str) -> str:
 
 
 def nowhere(text: str) -> Places:
-    """The same for a text of which nothing is known."""
+    """IGNORED for each UTF-8 byte of a text [bytes, 3], of which nothing is known."""
     return np.full((len(text.encode()), 3), IGNORED, dtype=np.int16)
 
 
 def along_line(answer: str, order: Sequence[int]) -> Places:
-    """The same for a picture of one line, from the place in the answer of the first character of each cell.
+    """The places [bytes, 3] of an answer that is one line, from the place in it of the first character of each cell.
 
     >>> along_line("ab cd", [0, IGNORED, 3, 4]).tolist()
     [[0, 0, 0], [0, 1, 1], [-100, -100, -100], [2, 0, 0], [3, 0, 1]]

@@ -1,5 +1,6 @@
 """What the teachers of version 1 are told of a pack: what `recipes/tiny/taught.py` knows of its samples, in tensors."""
 
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -95,11 +96,10 @@ def sizes_of(targets: Targets, samples: int) -> tuple[Tensor, Tensor]:
 
 def _texts(batch: PackedBatch, targets: Targets) -> tuple[list[int], list[int]]:
     """Where in the pack each sample's text behind its last picture begins, and ends; empty where it has no picture."""
-    ends = torch.tensor(batch.lengths).cumsum(0).tolist()
-    starts = list(ends)
-    for number, last in zip(targets.samples_M.tolist(), batch.visual_at_M.tolist(), strict=True):
-        starts[number] = last + 2  # behind `<|vision_end|>`
-    return starts, ends
+    ends = list(accumulate(batch.lengths))
+    last_visual = dict(zip(targets.samples_M.tolist(), batch.visual_at_M.tolist(), strict=True))
+    starts = [last_visual[number] + 2 if number in last_visual else end for number, end in enumerate(ends)]
+    return starts, ends  # `<|vision_end|>` is left out
 
 
 def _item_targets(item: Item | None, grid: tuple[int, int, int], sample: int) -> tuple[Tensor, ...]:

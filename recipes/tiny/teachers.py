@@ -353,9 +353,8 @@ def _pointed(
     `samples` are those of the K queries and of the M keys."""
     samples_K, samples_M = samples
     scores_KM = (queries_KP @ keys_MP.T).float() * POINTER**-0.5
-    return scores_KM.masked_fill(samples_K[:, None] != samples_M, -torch.inf), torch.searchsorted(
-        samples_M, samples_K
-    ) + cells_K
+    scores_KM = scores_KM.masked_fill(samples_K[:, None] != samples_M, -torch.inf)
+    return scores_KM, torch.searchsorted(samples_M, samples_K) + cells_K
 
 
 def _class_loss(told_KC: Tensor, wanted_N: Tensor, figures: dict[str, float] | None = None, right: str = "") -> Tensor:

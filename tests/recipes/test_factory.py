@@ -724,3 +724,21 @@ def test_further_questions_are_answered_by_the_things_in_the_cells() -> None:
             else:
                 assert one.answer.split("<|object_ref_end|>")[0].removeprefix("<|object_ref_start|>") in seen
                 assert one.referent[4] == 1
+
+
+def test_hard_scenes_and_clips_are_often_larger_and_easy_ones_never() -> None:
+    """In both directions, up to the most cells; a size that is asked for is kept (above)."""
+    for module, size_of, sizes in (
+        (scenes, scenes.scene_size, scenes.SCENE_SIZES),
+        (clips, clips.clip_size, clips.CLIP_SIZES),
+    ):
+        easy, hard = ([size_of(generator(seed), difficulty) for seed in range(300)] for difficulty in (0.0, 1.0))
+        assert set(easy) == set(sizes)
+        larger = [one for one in hard if one not in sizes]
+        assert 0.6 * module.LARGER < len(larger) / len(hard) < 1.2 * module.LARGER
+        assert all(side % 28 == 0 for one in larger for side in one)
+        assert max(max(one) for one in larger) == 28 * module.LARGEST
+    assert {scenes.make_scene(generator(seed), task="box", difficulty=1.0, size=None).frame.shape[:2]
+            for seed in range(20)} - set(scenes.SCENE_SIZES)  # fmt: skip
+    assert {clips.make_clip(generator(seed), task="order", difficulty=1.0, size=None).frames[0].shape[:2]
+            for seed in range(20)} - set(clips.CLIP_SIZES)  # fmt: skip
