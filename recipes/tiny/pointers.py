@@ -33,7 +33,7 @@ IN_PICTURE, IN_CELL, IN_WORD = range(3)
 """The columns of places."""
 Places = NDArray[np.int16]
 
-PARTS = tuple(map(re.compile, (r'[^"{}\[\]|<>=\n]+', r'[^\s"{}\[\]|<>=]+', r'[^\s"{}\[\]|<>=.,:;]+')))
+PARTS = tuple(map(re.compile, (r'[^"{}\[\]|<>=\n]+', r'[^\s"{}\[\]|<>=]+', r'[^\s"{}\[\]|<>=.,:;?]+')))
 """What an answer that is not printed as it stands is cut into: values and lines, then words, with and without marks."""
 SURE = 3
 """Characters from which on a piece that is printed several times is taken to be the next of them."""
@@ -90,7 +90,7 @@ def in_any_case(printed: Print) -> Print:
     """The print as `lowered` texts find it.
 
     >>> printed = in_any_case(print_of([Word("Total", (4.0, 2.0, 50.0, 20.0))], ["Tot", "al"], (28, 56)))
-    >>> in_print(lowered("TOTAL."), printed)[:, IN_PICTURE].tolist()
+    >>> in_print(lowered("TOTAL?"), printed)[:, IN_PICTURE].tolist()
     [0, 0, 0, 1, 1, -100]
     """
     return printed._replace(text=lowered(printed.text))
