@@ -1,6 +1,6 @@
 """How fast the native kernels are, and how far from the machine's limits, on the shapes of Qwen2-VL 2B and 7B.
 
-    python benchmarks/kernels.py [--only NAME] [--threads 1 2] [--shared]
+    python benchmarks/kernels.py [--only NAME] [--threads 1 2] [--stream] [--shared]
 
 Beside ours in the same run: torch's float32 and bfloat16 product, its own int4 product, its attention, and the speed at
 which memory can be read and copied. Every figure is the median of several runs.
@@ -93,6 +93,20 @@ def linear_figures(watch: Stopwatch, packed: PackedWeight, isa: Isa, tokens: int
     return in_words(packed.nbytes, operations, seconds, tokens)
 
 
+def measure_stream(watch: Stopwatch, isas: tuple[Isa, ...], threads: int) -> None:
+    """One token through many layers, which no cache holds: as in decoding, each weight comes from memory."""
+    for bits in (4, 8):
+        layers = [
+            (random_weight(*SHAPES[f"2B LM {name}"], bits, 64), torch.randn(1, SHAPES[f"2B LM {name}"][1]))
+            for name in ("gate, up", "gate, up", "down") * (12 if bits == 4 else 6)
+        ]
+        for isa in isas:
+            run = lambda i=isa, each=layers: [cpu.linear(x, one, isa=i, threads=threads) for one, x in each]  # noqa: E731
+            seconds = watch.median_s(run, 0)
+            read = sum(packed.nbytes for packed, _ in layers) / seconds / 1e9
+            print(f"| 2B MLPs, one token through all | int{bits} g64 {isa.name} | {read:.1f} GB/s |", flush=True)
+
+
 def torch_figures(watch: Stopwatch, rows: int, columns: int, dtype: torch.dtype, tokens: int) -> str:
     x_TK, w_NK = torch.randn(tokens, columns, dtype=dtype), torch.randn(rows, columns, dtype=dtype)
     operations = 2 * tokens * rows * columns
@@ -159,6 +173,7 @@ def measure_decode(watch: Stopwatch, isas: tuple[Isa, ...], threads: int) -> Non
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="shapes whose name holds this: 2B, 7B, ViT, gate")
+    parser.add_argument("--stream", action="store_true", help="only what one token reads from memory")
     parser.add_argument("--shared", action="store_true", help="CPU time instead of wall time; one thread only")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
@@ -172,6 +187,9 @@ def main() -> None:
         torch.set_num_threads(threads)
         print(f"\n{threads} threads; {', '.join(f'{tokens} tokens' for tokens in TOKENS)}")
         measure_memory(watch)
+        measure_stream(watch, isas, threads)
+        if arguments.stream:
+            continue
         measure_torch_int4(watch, threads)
         measure_linear(watch, names, isas, threads)
         measure_attention(watch, isas, threads)

@@ -21,7 +21,7 @@ EPS = 1e-6
 
 
 def weight(rows: int, columns: int, bits: int, *, seed: int = 0) -> PackedWeight:
-    return pack(*random_parts(rows, columns, columns // 64, bits, seed=seed), bits=bits)
+    return pack(*random_parts(rows, columns, -(-columns // 64), bits, seed=seed), bits=bits, group=64)
 
 
 def before_of(kind: BeforeKind | None, columns: int) -> Before | None:
@@ -79,6 +79,17 @@ def test_products_are_their_plain_twins(
     if added_TN is not None:
         expected_TN = expected_TN + added_TN
     assert relative_error(everywhere(Products(parts, before=before), x_TX, added_TN), expected_TN) < 3e-3
+
+
+@built
+@pytest.mark.parametrize("bits", [4, 5, 8])
+def test_one_token_reads_its_weights_in_longer_pieces(bits: int) -> None:
+    """Pieces of several panels, of which some begin in one weight and end in the next."""
+    rows, columns = (64 * 30 + 5, 7, 700, 64 * 21), 72
+    parts = [(weight(n, columns, bits, seed=n), torch.randn(n)) for n in rows]
+    x_TK = torch.randn(1, columns)
+    expected_TN = torch.cat([reference.linear(x_TK, *part) for part in parts], dim=1)
+    assert torch.equal(everywhere(Products(parts), x_TK), expected_TN)
 
 
 @built

@@ -18,6 +18,7 @@ struct Avx2 {
   };
 
   static Ints whole(int32_t value) { return {_mm256_set1_epi32(value), _mm256_set1_epi32(value)}; }
+  static Ints plus(Ints a, Ints b) { return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)}; }
   static Floats zeros() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
   static Floats times(Floats a, float b) {
     return {_mm256_mul_ps(a.low, _mm256_set1_ps(b)), _mm256_mul_ps(a.high, _mm256_set1_ps(b))};

@@ -58,9 +58,11 @@ struct Work {
   Plan plans[kMostWeights];  // one for each weight; all share the rounded activations
   int32_t count;
   int64_t panels, token_block;
+  int64_t run;  // panels of one item
 };
 
 constexpr int64_t kTokensOfItem = 8;
+constexpr int64_t kLongestRun = 4;
 constexpr int64_t kCacheBytes = 256 * 1024;  // of the second cache, for activations
 
 void quantize_some(void *argument, int64_t item) {
@@ -72,12 +74,15 @@ void quantize_some(void *argument, int64_t item) {
 
 void multiply_some(void *argument, int64_t item) {
   const Work &work = *static_cast<Work *>(argument);
-  const int64_t first = item / work.panels * work.token_block, panel = item % work.panels;
-  const int64_t last = first + work.token_block, tokens = work.call->tokens;
-  int32_t which = work.count - 1;
-  while (work.plans[which].first_panel > panel) --which;
-  const Plan &plan = work.plans[which];
-  work.kernels->multiply(plan, panel - plan.first_panel, first, last < tokens ? last : tokens);
+  const int64_t runs = (work.panels + work.run - 1) / work.run;
+  const int64_t first = item / runs * work.token_block, last = first + work.token_block, tokens = work.call->tokens;
+  const int64_t first_panel = item % runs * work.run, last_panel = first_panel + work.run;
+  int32_t which = 0;
+  for (int64_t panel = first_panel; panel < last_panel && panel < work.panels; ++panel) {
+    while (which + 1 < work.count && work.plans[which + 1].first_panel <= panel) ++which;
+    const Plan &plan = work.plans[which];
+    work.kernels->multiply(plan, panel - plan.first_panel, first, last < tokens ? last : tokens);
+  }
 }
 
 // So many tokens at a time that their codes stay in a core's second cache while all panels pass; and where panels are few
@@ -88,6 +93,14 @@ int64_t block_of(int64_t tokens, int64_t panels, int32_t threads, int64_t token_
   if ((tokens + fit - 1) / fit > parts) parts = (tokens + fit - 1) / fit;
   const int64_t block = (tokens + parts - 1) / parts;
   return block < 24 ? (tokens < 24 ? tokens : 24) : (block + 11) / 12 * 12;
+}
+
+// One token reads a weight once, and reads faster the longer the pieces are in which threads take it; but everybody should
+// have some four of them.
+int64_t run_of(int64_t tokens, int64_t panels, int32_t threads) {
+  const int64_t fair = threads <= 1 ? kLongestRun : panels / (4 * threads);
+  if (tokens > 1 || fair < 1) return 1;
+  return fair < kLongestRun ? fair : kLongestRun;
 }
 
 struct RotateWork {
@@ -159,9 +172,10 @@ int32_t anyres_linear(const AnyresLinear *call, const AnyresWeight *weights, int
   }
   work.panels = plan.first_panel;
   work.token_block = block_of(call->tokens, work.panels, call->threads, plan.stored + 12 * plan.groups);
+  work.run = run_of(call->tokens, work.panels, call->threads);
   share(call->threads, (call->tokens + kTokensOfItem - 1) / kTokensOfItem, quantize_some, &work);
   const int64_t blocks = (call->tokens + work.token_block - 1) / work.token_block;
-  share(call->threads, blocks * work.panels, multiply_some, &work);
+  share(call->threads, blocks * ((work.panels + work.run - 1) / work.run), multiply_some, &work);
   return 0;
 }
 

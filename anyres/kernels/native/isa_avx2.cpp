@@ -12,7 +12,7 @@ namespace {
 struct Isa : Avx2 {
   static constexpr int kTokens = 4;
   static constexpr bool kCentred = true;
-  static constexpr int kTiles = 1, kTilesOfOne = 2;
+  static constexpr int kTiles = 1;
 
   static ANYRES_INLINE __m256i widened(__m256i sum, __m256i pairs) {
     return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

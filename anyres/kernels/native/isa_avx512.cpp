@@ -16,10 +16,11 @@ struct Avx512 {
   using Floats = __m512;
   static constexpr int kTokens = 6;
   static constexpr bool kCentred = false;
-  static constexpr int kTiles = 4, kTilesOfOne = 4;
+  static constexpr int kTiles = 4;
   static constexpr int kFloatTokens = 12, kFloatTiles = 2;
 
   static Ints whole(int32_t value) { return _mm512_set1_epi32(value); }
+  static Ints plus(Ints a, Ints b) { return _mm512_add_epi32(a, b); }
   static Floats zeros() { return _mm512_setzero_ps(); }
   static Floats times(Floats a, float b) { return _mm512_mul_ps(a, _mm512_set1_ps(b)); }
   static Floats add_scaled(Floats total, Floats a, float b) { return _mm512_fmadd_ps(a, _mm512_set1_ps(b), total); }

@@ -14,7 +14,7 @@ namespace {
 struct AvxVnni : Avx2 {
   static constexpr int kTokens = 6;
   static constexpr bool kCentred = false;
-  static constexpr int kTiles = 1, kTilesOfOne = 4;
+  static constexpr int kTiles = 1;
 
   // As intrinsics, GCC 12 copies the sums to other registers and to memory in every round.
   static ANYRES_INLINE void dot(Ints &sum, const Ints &codes, __m256i columns) {

@@ -18,7 +18,7 @@ struct Isa {
   };
   static constexpr int kTokens = 4;
   static constexpr bool kCentred = true;
-  static constexpr int kTiles = 1, kTilesOfOne = 1;
+  static constexpr int kTiles = 1;
   static constexpr int kFloatTokens = 6, kFloatTiles = 1;
 
   static Ints whole(int32_t value) {

@@ -16,7 +16,7 @@ struct Isa {
   };
   static constexpr int kTokens = 2;
   static constexpr bool kCentred = false;
-  static constexpr int kTiles = 1, kTilesOfOne = 1;
+  static constexpr int kTiles = 1;
   static constexpr int kFloatTokens = 2, kFloatTiles = 1;
 
   static Ints whole(int32_t value) {

@@ -2,8 +2,8 @@
 // in an unnamed namespace, so that no function compiled for one processor can be linked in place of another's.
 //
 // Isa has the types Ints and Floats (16 lanes each: the rows of a tile), kTokens (tokens of one pass at most),
-// kTiles (tiles of one pass), kTilesOfOne (the same where there is one token), kCentred (8-bit codes are taken minus 128,
-// so 128 times the activations' sum is added), and the functions used below. `group` adds the products of one group to
+// kTiles (tiles of one pass), kCentred (8-bit codes are taken minus 128, so 128 times the activations' sum is added), and
+// the functions used below. `group` adds the products of one group to
 // the whole-number sums.
 #include "activations.h"
 #include "plan.h"
@@ -95,6 +95,29 @@ void multiply_tile(const Plan &plan, int64_t tile, int64_t token) {
     }
 }
 
+// One token by one tile, with the total in a register: codes are read as one stream, which processors fetch ahead best.
+template <int BITS>
+void multiply_one(const Plan &plan, int64_t tile, int64_t token) {
+  const AnyresWeight &weight = *plan.weight;
+  const int64_t width = weight.group, group_bytes = width * kTileRows / (BITS == 4 ? 2 : 1);
+  Floats total = Isa::zeros();
+  for (int64_t g = 0; g < plan.groups; ++g) {
+    const Place at = {plan, tile, token, g};
+    const int64_t value_at = at.of_token(0), row_at = at.of_tile(0) * kTileRows;
+    const uint8_t *codes = weight.codes + at.of_tile(0) * group_bytes;
+    const int8_t *x = plan.codes + value_at * width;
+    Ints sum = Isa::whole(BITS == 8 && Isa::kCentred ? plan.sums[value_at] : 0);
+    Isa::group<1, BITS>(&sum, &codes, &x, width, weight.bits, each<1>());
+    const Floats step = Isa::times(Isa::load(weight.scales, row_at, weight.scales_type), plan.scales[value_at]);
+    const Floats minimum = Isa::load(weight.minimums, row_at, weight.minimums_type);
+    total = Isa::add_scaled(Isa::add_product(total, sum, step), minimum, plan.scaled_sums[value_at]);
+  }
+  alignas(64) float totals[kTileRows];
+  Isa::store(totals, total);
+  const int64_t row = tile * kTileRows, left = weight.rows - row;
+  store_row(plan, totals, token, row, left < kTileRows ? left : kTileRows);
+}
+
 // A strip of R tiles by all tokens: the strip stays in the cache while the tokens pass.
 template <int T, int R, int BITS>
 void multiply_strip(const Plan &plan, int64_t tile, int64_t token, int64_t last_token) {
@@ -112,7 +135,8 @@ void multiply_tiles(const Plan &plan, int64_t tile, int64_t last_tile, int64_t t
 
 template <int BITS>
 void multiply_tokens(const Plan &plan, int64_t tile, int64_t last_tile, int64_t token, int64_t last_token) {
-  if (last_token - token == 1) multiply_tiles<1, Isa::kTilesOfOne, BITS>(plan, tile, last_tile, token, last_token);
+  if (last_token - token == 1)
+    for (; tile < last_tile; ++tile) multiply_one<BITS>(plan, tile, token);
   else multiply_tiles<Isa::kTokens, Isa::kTiles, BITS>(plan, tile, last_tile, token, last_token);
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 #include <stdint.h>
 
+#include <type_traits>
+
 #include "unroll.h"
 
 namespace anyres {
@@ -23,11 +25,24 @@ struct Vnni : Registers {
   template <int R, int BITS, class All>
   static ANYRES_INLINE void group(Ints *sums, const uint8_t *const *codes, const int8_t *const *x, int64_t columns, int,
                                   All all) {
+    if constexpr (std::is_same_v<All, Each<0>>) return group_of_one<BITS>(*sums, *codes, *x, columns);
     int64_t k = 0;
     do {
       step<R, BITS>(sums, codes, x, k, 0, all);
       step<R, BITS>(sums, codes, x, k, 1, all);
     } while ((k += 8) < columns);
+  }
+
+  // One tile by one token: each half has a sum of its own, or every product would wait for the one before.
+  template <int BITS>
+  static ANYRES_INLINE void group_of_one(Ints &sum, const uint8_t *codes, const int8_t *x, int64_t columns) {
+    Ints odd = Registers::whole(0);
+    int64_t k = 0;
+    do {
+      Registers::dot(sum, Registers::template codes_of<BITS>(codes, k, 0), Registers::four(x + k));
+      Registers::dot(odd, Registers::template codes_of<BITS>(codes, k, 1), Registers::four(x + k + 4));
+    } while ((k += 8) < columns);
+    sum = Registers::plus(sum, odd);
   }
 };
 
