@@ -242,7 +242,7 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
 def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
     """One of SCENE_SIZES; more and more often a larger one as it gets harder."""
     if rng.random() < LARGER * difficulty:
-        height, width = (round(float(np.exp(rng.uniform(np.log(6), np.log(LARGEST))))) for _ in range(2))
+        height, width = (max(6, round(LARGEST * float(rng.random()) ** 0.5)) for _ in range(2))
         return CELL * height, CELL * width
     return SCENE_SIZES[int(rng.integers(len(SCENE_SIZES)))]
 
