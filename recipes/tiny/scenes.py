@@ -23,7 +23,7 @@ from recipes.tiny.things import (
 )  # fmt: skip
 
 SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 196), (196, 84))
-LARGER, LARGEST = 0.5, 20
+LARGER, LARGEST = 0.5, 24
 """Share of the hardest scenes that are larger than SCENE_SIZES, and their most cells along a side."""
 MOST = 6
 FURTHER = 3
