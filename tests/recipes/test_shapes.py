@@ -31,8 +31,12 @@ def test_every_example_holds_together(assets: Assets, maker: Maker, seed: int, d
 
 
 def test_easy_ones_are_small(assets: Assets) -> None:
-    for maker in MAKERS:
+    """A line is at most eight times as wide as it is high, whatever fonts there are."""
+    for maker in (shapes.make_shapes, shapes.make_shape_clip):
         assert max(tokens(made(maker, assets, seed, 0.0)) for seed in range(20)) <= 40
+    for seed in range(40):
+        ((line,),) = media(made(shapes.make_line, assets, seed, 0.0))
+        assert line.shape[1] <= 8 * line.shape[0]
 
 
 def test_all_tasks_come_up(assets: Assets) -> None:
