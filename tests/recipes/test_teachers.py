@@ -13,6 +13,7 @@ from anyres.training.loss import StepTotals, pack_loss
 from anyres.training.packing import Budget, PackedBatch, collate
 from anyres.training.preparing import Preparer, Recipe
 from anyres.training.supervision import TrainingSample
+from recipes.tiny.assets import FOLDER
 from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
 from recipes.tiny.pointers import IN_CELL, IN_WORD
@@ -29,6 +30,8 @@ from recipes.tiny.teachers import (
 )
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
+UNPACKED = FOLDER.parent
+"""Whatever packs were built: the samples are those of the committed texts and the installed faces."""
 BY_MAKER = {task.maker: task for task in TASKS}
 
 
@@ -38,11 +41,13 @@ class Bench:
     def __init__(self, folder: Path) -> None:
         write_start(folder / "start", SCALES["smoke"], tokenizer=CHECKPOINT)
         self.folder = folder
-        self.classes = build_classes(opened_assets(None), Tokenizer.from_folder(CHECKPOINT), folder / "classes.json")
+        self.classes = build_classes(
+            opened_assets(UNPACKED), Tokenizer.from_folder(CHECKPOINT), folder / "classes.json"
+        )
         Levels(folder / "levels.csv", tuple(GROUPS)).add(dict.fromkeys(GROUPS, 0.2))
 
     def samples(self, task: Task, count: int) -> list[TrainingSample]:
-        source = Mixture((task,), self.folder / "levels.csv", self.folder / "classes.json", block=1000)
+        source = Mixture((task,), self.folder / "levels.csv", self.folder / "classes.json", block=1000, assets=UNPACKED)
         recipe = Recipe(self.folder / "start", source, Budget(4096, 4400), MAX_PIXELS, False, answer_ids)
         self.prepare = Preparer(recipe)
         made = [self.prepare(index) for index in range(count)]
@@ -133,7 +138,7 @@ def test_right_letters_cost_little(bench: Bench) -> None:
     pack = bench.pack("make_line", "make_shapes", count=2)
     optimiser = torch.optim.AdamW([*model.parameters(), *teachers.parameters()], lr=2e-3)
     first = loss_of(model, teachers, pack)[1]
-    for _ in range(40):
+    for _ in range(60):
         optimiser.zero_grad()
         total, figures = loss_of(model, teachers, pack)
         total.backward()
