@@ -1,9 +1,10 @@
 """The dense teachers of version 1: heads beside the model, dropped afterwards, that say what lies where.
 
 From the vision encoder's output they tell the characters of each cell, the place of the first in the answer, the names
-of things, their boxes, centres and motion. From an early decoder layer: at visual tokens, where that box lies from the
-top left corner (of what comes after them visual tokens know nothing, so not in parts of the picture); where an answer
-begins, the picture's rows and columns and what the question names. From a later one, for each token of an answer:
+of things, their boxes, centres and motion. From an early decoder layer: at visual tokens, which row and column they are
+in, and where that box lies from the top left corner (of what comes after them visual tokens know nothing, so not in
+parts of the picture); where an answer begins, what the question names. From the middle one, there, the picture's rows
+and columns: the last visual token's own, read off it. From a later one, for each token of an answer:
 whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
@@ -62,7 +63,7 @@ FAR = 8.0
 """Cells of a picture's longer side from which on errors in cells count less: they grow with it."""
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
-    "size": 0.1, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
+    "own": 0.2, "size": 0.3, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
     "slot": 0.5, "begun": 0.5, "spelled": 0.2, "pieces": 0.2, "found": 1.0,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
@@ -99,13 +100,14 @@ class Teachers(nn.Module):
         self.places = nn.Linear(width, TOLD_MOTION.stop)
         self.early_norm = nn.LayerNorm(width)
         self.absolute = nn.Linear(width, 4)
-        self.sizes = nn.Linear(width, 2 * MOST_CELLS)
+        self.own = nn.Linear(width, 2 * MOST_CELLS)
         self.asked = nn.Linear(width, inner)
         self.spelled = nn.Linear(width, LONGEST_WORD)
         self.late_norm = nn.LayerNorm(width)
         self.referent = nn.Linear(width, 9)
         self.bands = nn.Linear(width, MOST_COUNTED + 1)
         self.middle_norm = nn.LayerNorm(width)
+        self.sizes = nn.Linear(width, 2 * MOST_CELLS)
         self.pointer_query, self.pointer_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
         self.slot = nn.Linear(width, LETTER_SLOTS)
         self.found_query, self.found_key = nn.Linear(width, POINTER), nn.Linear(width, POINTER)
@@ -124,9 +126,11 @@ class Teachers(nn.Module):
         targets = targets_of(batch, visual_MD.device)
         figures: dict[str, float] = {}
         losses = self._cell_losses(self.norm(visual_MD), targets, figures)
+        losses["own"] = self._own_loss(early_TD, targets, batch)
         if targets.things_M.any():
             share = root_of(targets.things_M)
             parts = self._early_losses(early_TD, targets, batch) | self._late_losses(late_TD, targets, batch)
+            parts["size"] = self._size_loss(middle_TD, targets, batch)
             losses |= {name: share * part for name, part in parts.items()}
         if (targets.counted_M != IGNORED).any():
             losses["bands"] = self._bands_loss(late_TD, targets, batch)
@@ -193,6 +197,12 @@ class Teachers(nn.Module):
 
     # From within the decoder.
 
+    def _own_loss(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
+        """Column and row of every visual token."""
+        told = self.own(self.early_norm(early_TD[batch.visual_at_M])).float().unflatten(-1, (2, MOST_CELLS))
+        own_M2 = targets.cells_M4[:, :2].clamp(max=MOST_CELLS - 1).long()
+        return F.cross_entropy(told.flatten(0, 1), own_M2.flatten())
+
     def _early_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
         cells_M4 = targets.cells_M4
         wanted = targets.places_MX[:, BOX] + cells_M4[:, :2].repeat(1, 2) + 0.5
@@ -206,18 +216,24 @@ class Teachers(nn.Module):
         return losses | self._question_losses(early_TD, targets, batch)
 
     def _question_losses(self, early_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
-        """Where the first answer begins: the size of the first picture, and what is asked for."""
-        of_things, sizes_B2 = sizes_of(targets, len(batch.samples))
+        """Where the first answer begins: what is asked for."""
+        of_things, _ = sizes_of(targets, len(batch.samples))
         normed = self.early_norm(early_TD[_answers_begin(batch)][of_things])
-        told = self.sizes(normed).float().unflatten(-1, (2, MOST_CELLS)).flatten(0, 1)
-        size = sizes_B2[of_things].clamp(max=MOST_CELLS - 1).long().flatten()
-        losses = {"size": F.cross_entropy(told, size)}
+        losses = {}
         asked = torch.tensor([one.asked for one in extras_of(batch)], device=early_TD.device)[of_things]
         known = asked != IGNORED
         if known.any():
             named = self.names(self.asked(normed[known])).float()
             losses["asked"] = F.cross_entropy(named, asked[known]) * known.float().mean()
         return losses
+
+    def _size_loss(self, middle_TD: Tensor, targets: Targets, batch: PackedBatch) -> Tensor:
+        """Rows and columns of the first picture, where the first answer begins. The last visual token knows them once
+        each knows its own place, so not from the early layer."""
+        of_things, sizes_B2 = sizes_of(targets, len(batch.samples))
+        normed = self.middle_norm(middle_TD[_answers_begin(batch)][of_things])
+        told = self.sizes(normed).float().unflatten(-1, (2, MOST_CELLS)).flatten(0, 1)
+        return F.cross_entropy(told, sizes_B2[of_things].clamp(max=MOST_CELLS - 1).long().flatten())
 
     def _late_losses(self, late_TD: Tensor, targets: Targets, batch: PackedBatch) -> Losses:
         referents_B5 = torch.tensor([one.referent for one in extras_of(batch)], device=late_TD.device)

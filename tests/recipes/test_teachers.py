@@ -23,6 +23,7 @@ from recipes.tiny.taught import IGNORED, LETTER_SLOTS, NOTHING, Item, Taught, bu
 from recipes.tiny.teachers import (
     BANDS,
     LONGEST_WORD,
+    MOST_CELLS,
     MOST_COUNTED,
     WEIGHTS,
     Teachers,
@@ -87,7 +88,7 @@ def test_print_alone_teaches_letters_and_their_order(bench: Bench) -> None:
     model, teachers = bench.model()
     _, figures = loss_of(model, teachers, bench.pack("make_line"))
     assert set(figures) == {
-        "letters", "letters right", "order", "order right", "begun", "begun right",
+        "own", "letters", "letters right", "order", "order right", "begun", "begun right",
         "pointer", "pointer right", "slot", "slot right", "spelled", "pieces",
     }  # fmt: skip
 
@@ -127,7 +128,7 @@ def test_cells_that_are_not_the_visual_tokens_teach_nothing(bench: Bench) -> Non
         short = Item(item.letters[:-1], None, None, None)
         cut.append(replace(sample, extras=taught._replace(items=(short,))))
     total, figures = loss_of(model, teachers, collate(cut, normalise_CV=pack.normalise_CV))
-    assert set(figures) == {"pieces"}
+    assert set(figures) == {"own", "pieces"}
     total.backward()
 
 
@@ -272,6 +273,34 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
     assert exact > 2
     assert len(there) > 50
     assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
+
+
+def test_visual_tokens_are_told_their_places_and_answers_the_size(bench: Bench) -> None:
+    """Heads that say what is so have no loss: each token's column and row, and the last one's at the answer."""
+    model, teachers = bench.model()
+    pack = bench.pack("make_shapes", count=4)
+    targets = targets_of(pack, torch.device("cpu"))
+    width = model.config.text.hidden_size
+    places = [
+        (column, row) for _, rows, columns in pack.grids for row in range(rows // 2) for column in range(columns // 2)
+    ]
+    sizes = [(rows // 2, columns // 2) for _, rows, columns in pack.grids]
+    hidden_TD = torch.zeros(len(pack.token_ids_T), width)
+    begin = pack.learnt_N[[int((pack.learnt_samples == number).nonzero()[0]) for number in range(len(pack.samples))]]
+    for at, pair in zip([*pack.visual_at_M.tolist(), *begin.tolist()], [*places, *sizes], strict=True):
+        for half, value in enumerate(pair):
+            hidden_TD[at, 2 * value + half] = 1.0
+    with torch.no_grad():
+        for head in (teachers.own, teachers.sizes):
+            head.weight.zero_()
+            head.bias.zero_()
+            for half in (0, 1):
+                for value in range(24):
+                    head.weight[half * MOST_CELLS + value, 2 * value + half] = 100.0
+        teachers.early_norm, teachers.middle_norm = torch.nn.Identity(), torch.nn.Identity()
+        for loss in (teachers._own_loss, teachers._size_loss):
+            assert loss(hidden_TD, targets, pack) < 1e-3
+            assert loss(hidden_TD.roll(1, 0), targets, pack) > 1
 
 
 def test_questions_find_their_words_in_print(bench: Bench) -> None:
