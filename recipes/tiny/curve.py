@@ -71,19 +71,14 @@ def number(text: str | None) -> float:
 
 
 def panels(curve: Mapping[str, Sequence[float]]) -> list[Panel]:
-    """What is drawn of a curve; shares that no prefix names are those that runs of version 0 validate."""
+    """What is drawn of a curve."""
     names = [name for name in curve if name not in COUNTED and any(map(math.isfinite, curve[name]))]
     losses = tuple(name for name in names if LOSSES in name)
     valid = tuple(name for name in names if name.startswith(VALID))
     told = tuple(name for name in names if name.startswith(TOLD))
-    plain = tuple(
-        name for name in names
-        if not name.startswith((VALID, LEVEL, TOLD)) and not name.endswith("_tokens") and name not in losses
-        and all(0 <= value <= 1 for value in curve[name] if math.isfinite(value))
-    )  # fmt: skip
     found = [
         Panel("loss", losses, None, None),
-        Panel("right on held-out content", valid or (plain if not losses else ())),
+        Panel("right on held-out content", valid),
         Panel("tokens of training answers told right", told),
         Panel("level of difficulty", tuple(name for name in names if name.startswith(LEVEL))),
     ]

@@ -115,15 +115,6 @@ def different(rng: np.random.Generator, icons: Sequence[Icon], count: int) -> li
     return [icons[i] for i in rng.choice(len(icons), size=min(count, len(icons)), replace=False)]
 
 
-def with_article(name: str) -> str:
-    """`an apple`.
-
-    >>> with_article("owl"), with_article("red apple")
-    ('an owl', 'a red apple')
-    """
-    return ("an " if name[0] in "aeiou" else "a ") + name
-
-
 # ---- tasks ----
 
 

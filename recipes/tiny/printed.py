@@ -1,4 +1,4 @@
-"""Small pictures of given words, set by the line printer of version 0."""
+"""Small pictures of given words, set by the printer of lines."""
 
 import numpy as np
 

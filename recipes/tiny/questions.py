@@ -1,7 +1,7 @@
 """Writes the questions of a card as files, for `anyres eval` with any model: `python -m recipes.tiny questions DIR`.
 
-DIR gets data.jsonl and a folder of PNG files. The questions of version 0 are those of card.py, of version 1 those of
-examination.py, held out from training and always the same ones.
+DIR gets data.jsonl and a folder of PNG files. The questions are those of examination.py, held out from training and
+always the same ones.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from anyres.chat import ImagePart, Message, TextPart, VideoPart
-from recipes.tiny import card
 from recipes.tiny.examination import DIFFICULTIES, held_out
 from recipes.tiny.example import Example
 from recipes.tiny.mixture import missing, opened_assets
@@ -24,26 +23,19 @@ from recipes.tiny.preview import chosen_tasks
 from recipes.tiny.regions import box_at
 from recipes.tiny.scores import NEAR, places
 
-__all__ = ["main", "rows_of_card", "rows_of_examination", "write"]
+__all__ = ["main", "rows_of_examination", "write"]
 
 KNOBS = ("min_pixels", "max_pixels", "fps", "nframes", "total_pixels")
-NAMES = {"box": "first box", "fields": "json"}
-"""What the metrics of version 0 are called in `anyres eval`: it looks at one box, version 1 at all."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m recipes.tiny questions", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--version", type=int, choices=(0, 1), default=0)
-    parser.add_argument("--samples", type=int, default=200, help="of each row or task")
-    parser.add_argument("--tasks", nargs="*", help="of version 1; all of them")
-    parser.add_argument("--difficulties", type=float, nargs="+", default=DIFFICULTIES, help="of version 1")
+    parser.add_argument("--samples", type=int, default=60, help="of each task at each difficulty")
+    parser.add_argument("--tasks", nargs="*", help="groups or names; all of them when absent")
+    parser.add_argument("--difficulties", type=float, nargs="+", default=DIFFICULTIES)
     options = parser.parse_args(arguments)
-    rows = (
-        rows_of_card(options.folder, options.samples)
-        if options.version == 0
-        else rows_of_examination(options.folder, options.samples, options.tasks, options.difficulties)
-    )
+    rows = rows_of_examination(options.folder, options.samples, options.tasks, options.difficulties)
     print(f"{write(options.folder, rows):,} questions in {options.folder}")
 
 
@@ -58,24 +50,10 @@ def write(folder: Path, rows: Iterator[dict[str, Any]]) -> int:
     return count
 
 
-def rows_of_card(folder: Path, count: int, rows: Sequence[card.Row] = card.ROWS) -> Iterator[dict[str, Any]]:
-    """The questions of version 0; pictures are written as they are met."""
-    for number, row in enumerate(rows):
-        for place, sample in enumerate(islice(card.samples_of(row), count)):
-            name = f"row{number:02}-{place:04}"
-            yield {
-                "id": name,
-                "row": row.name,
-                "metric": NAMES.get(row.metric, row.metric),
-                "answer": sample.answer,
-                "messages": _written(folder, name, card.conversation(sample)),
-            }
-
-
 def rows_of_examination(
     folder: Path, count: int, tasks: Sequence[str] | None, difficulties: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
-    """The questions of version 1. Tasks whose fonts or texts are not there are left out, and named."""
+    """The questions. Tasks whose fonts or texts are not there are left out, and named."""
     chosen = chosen_tasks(tasks)
     absent = missing(chosen, opened_assets(None))
     for task, why in absent.items():

@@ -64,6 +64,7 @@ def scan_lines(first: int, count: int) -> Box:
 
 LINES = "One line of a scan or a photograph"
 ROWS = "Two and three lines of a scan"
+PAGES = "A whole scanned page"
 SCREEN = "A piece of a screenshot"
 CLIPS = "Clips of a person signing"
 BEYOND = "Beyond it: photographs, handwriting"
@@ -75,6 +76,7 @@ PIECES = (
         Piece(ROWS, SCAN, scan_lines(first, 2), "Read all the text.", "\n".join(SCANNED[first : first + 2]))
         for first in (0, 2, 4, 6, 8, 10)
     ),
+    Piece(PAGES, SCAN, None, "Read all the text.", "\n".join(SCANNED)),
     Piece(SCREEN, SHOT, (1056, 235, 1218, 282), READ, "Incorrect"),
     Piece(SCREEN, SHOT, (1330, 238, 1470, 280), READ, "sample asc"),
     Piece(SCREEN, SHOT, (24, 80, 300, 120), READ, "4/27/2024, 9:38:15 PM"),
@@ -108,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def ask_all(model: anyres.LocalChatModel, pictures: Path) -> list[Told]:
     """Greedy answers to all PIECES."""
-    options = GenerationOptions(max_tokens=120, temperature=0.0)
+    options = GenerationOptions(max_tokens=600, temperature=0.0)
     asked = [[Message("user", [part_of(piece, pictures), TextPart(piece.question)])] for piece in PIECES]
     answers = model.chat_batch(asked, options=options)
     return [Told(piece, answer.text.strip()) for piece, answer in zip(PIECES, answers, strict=True)]

@@ -6,20 +6,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 
 from anyres.config import ImageProcessorConfig, Qwen2VLConfig, TextConfig, VisionConfig
 from anyres.errors import CheckpointError
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import load_model
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.train import initialise
 from recipes.tiny.vocabulary import default_ranks_file, with_token_ids, write_settings, write_tokenizer
 
 __all__ = ["MAX_PIXELS", "SCALES", "Scale", "image_config", "model_config", "new_model", "write_start"]
 
 RANKS = 2048
-"""Version 0's: grown with 8,192, it understood two thirds of the questions that it had known, because their words had
-become tokens that it had never seen."""
+"""Print is spelled letter by letter and questions are of few words; a table of more would be a large part of it all."""
 CONTEXT = 4096
 VISUAL_TOKEN_AREA = 28 * 28
 MAX_PIXELS = 1100 * VISUAL_TOKEN_AREA
@@ -27,10 +26,9 @@ MAX_PIXELS = 1100 * VISUAL_TOKEN_AREA
 MAX_FRAME_PIXELS = 160 * VISUAL_TOKEN_AREA
 HEAD, VISION_HEAD = 64, 32
 SECTION = (4, 6, 22)
-"""Frequencies of t, h and w. The first 16 are those of version 0, whose heads are half as wide: 100^(-k/32) is its
-10^(-k/16), so that its weights can be grown (recipes/tiny/grow.py). The other 16 turn by 0.1 to 0.012 rad a place, once
-in 63 to 546 places: version 0 had none as slow, but its answers were a line long. All tokens of text stand at the same
-place of all axes, so that theirs count along text whichever axis has them."""
+"""Frequencies of t, h and w; the slowest, those of w, turn by 0.012 rad a place. Columns of a picture have the slower
+ones, and with a base of 10,000 neighbours could not be told apart. All tokens of text stand at the same place of all
+axes, so that theirs count along text whichever axis has them."""
 ROPE_THETA = 100.0
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "added_tokens.json")
 
@@ -103,6 +101,19 @@ def write_start(folder: Path, scale: Scale, *, tokenizer: Path | None = None) ->
     write_settings(folder, words, image_config())
     config = json.dumps(model_config(words, scale).to_dict(), indent=2)
     (folder / "config.json").write_text(config + "\n", encoding="utf-8")
+
+
+def initialise(model: Qwen2VL) -> None:
+    """Normal weights by fan-in, zero biases; branches start at zero so that the residual stream starts clean."""
+    for name, p in model.named_parameters():
+        if p.dim() < 2:
+            nn.init.constant_(p, 0.0 if name.endswith("bias") else 1.0)
+        elif name.endswith(("embed_tokens.weight", "merger.mlp.2.weight")):
+            nn.init.normal_(p, std=0.02)
+        elif name.endswith(("attn.proj.weight", "fc2.weight", "o_proj.weight", "down_proj.weight")):
+            nn.init.zeros_(p)
+        else:
+            nn.init.normal_(p, std=0.7 * p.shape[1] ** -0.5)
 
 
 def new_model(folder: Path, *, weights: Path | None = None, seed: int = 0) -> Qwen2VL:

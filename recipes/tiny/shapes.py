@@ -1,4 +1,4 @@
-"""The tasks of version 0 as examples: a printed line, coloured shapes, and clips of four frames with them."""
+"""The first things to learn: a printed line, coloured shapes, and clips of four frames with them."""
 
 import numpy as np
 

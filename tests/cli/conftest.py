@@ -18,7 +18,7 @@ from anyres.config import Qwen2VLConfig, TextConfig, VisionConfig
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model.weights import save_model
 from anyres.processing.tokenizer import Tokenizer
-from recipes.tiny.shape import image_config, model_config
+from recipes.tiny.scale import SCALES, image_config, model_config
 from recipes.tiny.vocabulary import default_ranks_file, write_tokenizer
 
 Run = Callable[..., Result]
@@ -47,7 +47,7 @@ def small_config(tokenizer: Tokenizer) -> Qwen2VLConfig:
         mrope_section=(2, 3, 3),
         tie_word_embeddings=True,
     )
-    return replace(model_config(tokenizer), vision=vision, text=text, torch_dtype="float32")
+    return replace(model_config(tokenizer, SCALES["smoke"]), vision=vision, text=text, torch_dtype="float32")
 
 
 @pytest.fixture(scope="session")

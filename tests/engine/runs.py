@@ -1,8 +1,9 @@
 """Prompts through the engine, step by step and without a thread, on random tiny models."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
+import pytest
 import torch
 
 from anyres.chat import Answer, Piece, Usage
@@ -17,6 +18,7 @@ from anyres.engine.sampler import Sampler, SamplingOptions
 from anyres.engine.scheduler import Limits
 from anyres.engine.ticket import Event, Ticket
 from anyres.engine.vision_cache import VisionCache
+from anyres.kernels.library import best_isa
 from anyres.model.qwen2vl import Qwen2VL
 from anyres.model_input import ModelInput
 from tests.oracle import VOCAB_SIZE, byte_tokenizer
@@ -118,3 +120,22 @@ def until(done: Callable[[], bool], *, seconds: float = 60.0) -> bool:
     while not done() and time.monotonic() < ends:
         time.sleep(0.01)
     return done()
+
+
+def same_pieces(found: Iterable[Piece], expected: Iterable[Piece]) -> bool:
+    """Whether the same text comes in the same pieces, with the same logprobs. Without native kernels they may differ by
+    rounding: of passes of several tokens, torch's own attention rounds otherwise than of one."""
+    if best_isa() is not None:
+        return list(found) == list(expected)
+    ours, theirs = list(found), list(expected)
+    numbers = [[number for piece in one for number in numbers_of(piece)] for one in (ours, theirs)]
+    words = [[(piece.text, words_of(piece)) for piece in one] for one in (ours, theirs)]
+    return words[0] == words[1] and numbers[0] == pytest.approx(numbers[1], abs=1e-4)
+
+
+def numbers_of(piece: Piece) -> list[float]:
+    return [number for one in piece.logprobs for number in (one.logprob, *(value for _, value in one.top))]
+
+
+def words_of(piece: Piece) -> list[tuple[str, ...]]:
+    return [(one.text, *(text for text, _ in one.top)) for one in piece.logprobs]

@@ -14,6 +14,7 @@ from anyres.engine.engine import LocalChatModel
 from anyres.engine.load import load
 from anyres.engine.options import EngineOptions
 from anyres.engine.pace import Bet, Costs, Pace
+from tests.engine.runs import same_pieces
 
 QUESTIONS = (
     "Read the text.",
@@ -87,7 +88,7 @@ def test_prompts_with_pictures(plain: LocalChatModel, guessing: LocalChatModel, 
     assert [answer.text for answer in found] == [answer.text for answer in expected]
     for one, other in zip(found, expected, strict=True):
         assert (one.finish_reason, one.usage.completion_tokens) == (other.finish_reason, other.usage.completion_tokens)
-    assert 4 * count < guessing.stats.right_guesses < guessing.stats.guesses
+    assert 2 * count < guessing.stats.right_guesses < guessing.stats.guesses
 
 
 def test_constraints_and_stop_strings(plain: LocalChatModel, guessing: LocalChatModel) -> None:
@@ -103,7 +104,7 @@ def test_constraints_and_stop_strings(plain: LocalChatModel, guessing: LocalChat
     for messages in conversations(10)[4:10:5]:
         for options in ways:
             one, other = (model.stream_chat(messages, options=options) for model in (plain, guessing))
-            assert list(one) == list(other)
+            assert same_pieces(one, other)
             assert one.answer is not None
             assert other.answer is not None
             assert one.answer.text == other.answer.text

@@ -7,15 +7,18 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from anyres.chat import ImagePart, Message, TextPart, VideoPart
+from recipes.tiny import clips, lines, scenes
 from recipes.tiny.assets import Assets
 from recipes.tiny.example import Example
+from recipes.tiny.fonts import builtin_fonts
 from recipes.tiny.pack_icons import ASSET
-from recipes.tiny.places import COLUMNS
+from recipes.tiny.places import COLUMNS, Places, Referent
 from recipes.tiny.things import COLOURS, NAMES, SLOTS, Thing, coverage
 
 Maker = Callable[..., Example]
@@ -27,6 +30,34 @@ STYLES = {
     "interface": ("mdi", "tabler", "ph"),
 }
 SHOWN = tuple(name for name in NAMES if name.split()[0] in ("red", "green", "blue", "purple"))
+
+
+class Drawn(NamedTuple):
+    """A line, a scene or a clip alike: frames, a question and its answer, and what is told of each cell."""
+
+    frames: tuple[np.ndarray, ...]
+    question: str
+    answer: str
+    cells: list[list[str]]
+    places: Places | None = None
+    referent: Referent | None = None
+    further: tuple[scenes.Asked, ...] = ()
+
+
+def drawing(
+    task: str, seed: int, difficulty: float = 0.5, *, split: str = "train", size: tuple[int, int] | None = None
+) -> Drawn:
+    """The drawing of a seed; print is set in the face built into Pillow, so no font package is needed."""
+    rng = np.random.default_rng([seed, split == "train"])
+    if task in scenes.PLANS:
+        scene = scenes.make_scene(rng, task=task, difficulty=difficulty, size=size)
+        (question, answer, referent, _), *further = scene.asked
+        return Drawn((scene.frame,), question, answer, scene.cells, scene.places, referent, tuple(further))
+    if task in clips.STAGES:
+        clip = clips.make_clip(rng, task=task, difficulty=difficulty, size=size)
+        return Drawn(tuple(clip.frames), clip.question, clip.answer, clip.cells, clip.places, clip.referent)
+    line = lines.make_line(rng, split=split, difficulty=difficulty, size=size, fonts=builtin_fonts())
+    return Drawn((line.frame,), "Read the text.", line.text, line.cells)
 
 
 def drawn(name: str, black: bool) -> bytes:

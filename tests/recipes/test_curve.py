@@ -18,7 +18,6 @@ RUN = """step,loss,names_loss,told line,level line,level shape,samples,seconds,v
 30,1.5,,,,,300,14,,,
 40,1.25,0.9,0.7,0.04,0.01,400,20,0.5,0.75,3
 """
-OLD = "step,samples,difficulty,seconds,line,line_tokens,box\n1,64,1.0,3.5,0.5,0.9,0.25\n2,128,1.0,7,0.6,0.95,0.5\n"
 
 
 @pytest.fixture
@@ -43,12 +42,6 @@ def test_panels_of_a_run(folder: Path) -> None:
         "tokens": ("told line",),
         "level": ("level line", "level shape"),
     }
-
-
-def test_panels_of_version_0(tmp_path: Path) -> None:
-    (tmp_path / "curve.csv").write_text(OLD)
-    (panel,) = panels(read_curve(tmp_path))
-    assert panel.columns == ("line", "box")
 
 
 def test_what_is_drawn(folder: Path) -> None:

@@ -8,8 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recipes.tiny import clips, places
-from recipes.tiny.factory import make_sample
-from recipes.tiny.fonts import builtin_fonts
 from recipes.tiny.places import (
     BOX,
     CENTRES,
@@ -26,8 +24,8 @@ from recipes.tiny.places import (
 )  # fmt: skip
 from recipes.tiny.scenes import PLANS
 from recipes.tiny.things import COLOURS, SHAPES, Thing, box_of
+from tests.recipes.samples import drawing
 
-FONTS = builtin_fonts()
 SQUARE = Thing("square", "red", 14, 14, 18)
 HEART = Thing("heart", "blue", 42, 14, 12)
 
@@ -54,13 +52,12 @@ def test_the_largest_thing_of_a_cell_counts_and_centres_are_counted() -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.sampled_from([*PLANS]), st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_every_thing_of_a_scene_has_one_centre(task: str, seed: int, difficulty: float) -> None:
-    made = make_sample(task, split="train", seed=seed, difficulty=difficulty, fonts=FONTS)
+    made = drawing(task, seed, difficulty)
     assert made.places is not None
-    assert made.cells is not None
     assert made.places.shape == (len(made.cells), COLUMNS)
     assert made.places.dtype == np.float32
     assert np.isnan(made.places[:, MOTION]).all(), "a picture does not tell motion"
-    named = {int(name) for row in made.cells for name in row if name >= 0}
+    named = {name for cell in made.cells for name in cell}
     assert made.places[:, CENTRES].sum() >= len(named)
     assert bool(named) == bool(np.isfinite(made.places[:, BOX]).any())
 
@@ -68,7 +65,7 @@ def test_every_thing_of_a_scene_has_one_centre(task: str, seed: int, difficulty:
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_the_motion_is_the_answer(seed: int, difficulty: float) -> None:
-    made = make_sample("motion", split="train", seed=seed, difficulty=difficulty, fonts=FONTS)
+    made = drawing("motion", seed, difficulty)
     assert made.places is not None
     right, down = np.nan_to_num(made.places[:, MOTION]).sum(axis=0)
     straight = {"left": right < 0, "right": right > 0, "up": down < 0, "down": down > 0}
@@ -111,7 +108,7 @@ def test_cells_without_things() -> None:
 
 def test_the_referent_is_the_thing_asked_for() -> None:
     for seed in range(30):
-        made = make_sample("box", split="train", seed=seed, difficulty=0.5, size=(112, 140), fonts=FONTS)
+        made = drawing("box", seed, size=(112, 140))
         assert made.referent is not None
         told = [int(number) for number in re.findall(r"\d+", made.answer)]
         assert made.referent[4] == 1
@@ -124,21 +121,21 @@ def test_the_referent_is_the_thing_asked_for() -> None:
 )
 def test_presence(task: str, presence: int) -> None:
     for seed in range(10):
-        made = make_sample(task, split="train", seed=seed, difficulty=0.5, size=(84, 84), fonts=FONTS)
+        made = drawing(task, seed, size=(84, 84))
         assert made.referent is not None
         assert made.referent[4] == presence
         assert np.isfinite(made.referent[:4]).all() == bool(presence)
 
 
 def test_yes_means_that_it_is_there() -> None:
-    made = [make_sample("present", split="train", seed=seed, difficulty=0.5, fonts=FONTS) for seed in range(30)]
+    made = [drawing("present", seed) for seed in range(30)]
     assert {(one.answer, one.referent and one.referent[4]) for one in made} == {("yes", 1.0), ("no", 0.0)}
 
 
 def test_what_moves_is_there_and_its_place_told_if_it_is_a_thing() -> None:
     placed = 0
     for seed in range(40):
-        made = make_sample("moves", split="train", seed=seed, difficulty=0.5, fonts=FONTS)
+        made = drawing("moves", seed)
         assert made.referent is not None
         assert made.referent[4] == (made.answer == "yes")
         assert made.answer == "yes" or np.isnan(made.referent[0])
@@ -147,7 +144,7 @@ def test_what_moves_is_there_and_its_place_told_if_it_is_a_thing() -> None:
 
 
 def test_counts_are_about_no_one_thing() -> None:
-    made = make_sample("count", split="train", seed=0, difficulty=0.5, fonts=FONTS)
+    made = drawing("count", 0)
     assert made.referent is not None
     assert np.isnan(made.referent).all()
 
@@ -155,7 +152,7 @@ def test_counts_are_about_no_one_thing() -> None:
 @settings(max_examples=40, deadline=None)
 @given(st.sampled_from([*PLANS]), st.integers(0, 2**32 - 1))
 def test_names_in_questions(task: str, seed: int) -> None:
-    made = make_sample(task, split="train", seed=seed, difficulty=0.5, fonts=FONTS)
+    made = drawing(task, seed)
     colour, shape = asked(made.question)
     assert ([*COLOURS, "things"][colour] in made.question) or colour == len(COLOURS)
     assert ([*SHAPES, ""][shape]) in made.question

@@ -1,4 +1,4 @@
-"""The adapter of version 0's tasks: the same pictures and teachers, told as examples."""
+"""Lines, scenes and clips as examples: what is told is what is there."""
 
 from collections import Counter
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_all_tasks_come_up(assets: Assets) -> None:
     assert max(scenes_told.values()) < 40
 
 
-def test_a_scene_is_that_of_version_0(assets: Assets) -> None:
+def test_a_scene_is_told_as_it_was_drawn(assets: Assets) -> None:
     example = made(shapes.make_shapes, assets, 5, 0.4)
     rng = np.random.default_rng(5)
     task = [*scenes.PLANS][int(rng.integers(len(scenes.PLANS)))]

@@ -73,12 +73,6 @@ def box(told: str, wanted: Wanted) -> float:
     return 2 * hits / max(1, len(found) + len(right))
 
 
-def first_box(told: str, wanted: Wanted) -> float:
-    """1 if the first box of both overlap by half of their union."""
-    found = [next((one for one in _places(text) if len(one) == 4), ()) for text in (told, wanted["answer"])]
-    return float(_overlap(found[0], found[1]) >= HALF)
-
-
 def point(told: str, wanted: Wanted) -> float:
     """1 if the first point lies in the box of what is asked for; of refusals, if it is the same."""
     found, right = _places(told), _places(wanted["answer"])
@@ -97,7 +91,6 @@ METRICS: Mapping[str, Callable[[str, Wanted], float]] = {
     "cells": cells,
     "characters": characters,
     "exact": exact,
-    "first box": first_box,
     "json": as_json,
     "number": number,
     "point": point,

@@ -12,20 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from anyres.chat import ImagePart, Message, TextPart, VideoPart
+from anyres.chat import Answer, GenerationOptions, ImagePart, Message, VideoPart
 from anyres.errors import DatasetError
 from anyres.evaluation.benchmark import Graded
 from anyres.evaluation.benchmarks.tiny_card import TINY_CARD
 from anyres.evaluation.data.samples import read_samples
 from anyres.evaluation.metrics.examination import METRICS
 from anyres.evaluation.sample import Reply, Sample
-from recipes.tiny import card, scores
+from recipes.tiny import scores
+from recipes.tiny.clips import STAGES
 from recipes.tiny.conversation import about_pictures
-from recipes.tiny.questions import rows_of_card, rows_of_examination, write
+from recipes.tiny.examination import examine, held_out
+from recipes.tiny.mixture import TASKS
+from recipes.tiny.questions import rows_of_examination, write
+from recipes.tiny.report_card import rows_of
 
-COUNT = 3
+COUNT = 6
 OFFICIAL = TINY_CARD.scorings[0]
-ROWS = [row for row in card.ROWS if not row.natural]
+CHOSEN = [task for task in TASKS if task.name in ("shapes", "shape-clip")]
+DIFFICULTIES = (0.2, 0.6)
 FRAME = np.zeros((56, 84, 3), np.uint8)
 places = st.tuples(*[st.integers(0, 999)] * 4).map(lambda p: "({},{}),({},{})".format(*p))
 tables = st.lists(st.lists(st.sampled_from(["a", "b", "1"]), min_size=2, max_size=2), min_size=1, max_size=3).map(
@@ -41,7 +46,8 @@ texts = places | tables | objects | numbers | st.text("abc ", max_size=8)
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("card")
-    assert write(folder, rows_of_card(folder, COUNT, ROWS)) == COUNT * len(ROWS)
+    rows = rows_of_examination(folder, COUNT, ["shapes", "shape-clip"], DIFFICULTIES)
+    assert write(folder, rows) == 2 * COUNT * len(DIFFICULTIES)
     return folder
 
 
@@ -56,27 +62,44 @@ def graded(samples: Sequence[Sample], answers: Sequence[str]) -> list[Graded]:
 def test_the_questions_are_those_of_the_card(exported: Path) -> None:
     """Pixel by pixel, as the recipe asks them."""
     samples = read_samples(TINY_CARD, exported).samples
-    originals = [sample for row in ROWS for sample in islice(card.samples_of(row), COUNT)]
+    originals = [one for task in CHOSEN for d in DIFFICULTIES for one in islice(held_out(task, d), COUNT)]
     for sample, original in zip(samples, originals, strict=True):
         (message,) = TINY_CARD.prompt(sample)
         medium, question = message.parts
-        assert question == TextPart(original.question)
+        drawn, asked = original.messages[0].parts
+        assert question == asked
         files = medium.video if isinstance(medium, VideoPart) else [medium.image]
-        frames = [np.asarray(Image.open(file)) for file in files]
-        assert all(map(np.array_equal, frames, original.frames))
-        assert isinstance(medium, VideoPart) == (len(original.frames) > 1)
+        frames = drawn.video if isinstance(drawn, VideoPart) else [drawn.image]
+        assert all(np.array_equal(Image.open(file), frame) for file, frame in zip(files, frames, strict=True))
+        assert isinstance(medium, VideoPart) == (original.task.removeprefix("shape-") in STAGES)
         assert sample.golds == (original.answer,)
+
+
+class Says:
+    """A model that answers questions with what is wanted of them, spoilt; about grey pictures, with nothing."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.texts = iter([*texts, *("" for _ in texts)])
+
+    def chat_batch(self, conversations: Sequence[Sequence[Message]], *, options: GenerationOptions) -> list[Answer]:
+        assert options.temperature == 0.0
+        return [Answer(next(self.texts), "stop") for _ in conversations]
 
 
 def test_figures_are_those_of_the_card(exported: Path) -> None:
     """Of right answers, of none, and of answers with mistakes."""
     samples = read_samples(TINY_CARD, exported).samples
-    originals = {row.name: list(islice(card.samples_of(row), COUNT)) for row in ROWS}
+    originals = {(task, d): [*islice(held_out(task, d), COUNT)] for task in CHOSEN for d in DIFFICULTIES}
     for spoil in (lambda a: a, lambda _: "", lambda a: a[:-1] + "7", lambda a: "x" * 3 * len(a)):
         figures = OFFICIAL.summarise(graded(samples, [spoil(sample.golds[0]) for sample in samples]))
-        for row in ROWS:
-            told = [spoil(original.answer) for original in originals[row.name]]
-            assert figures[row.name] == pytest.approx(100 * card.METRICS[row.metric](told, originals[row.name]))
+        outcomes = [
+            outcome
+            for (task, d), of_task in originals.items()
+            for outcome in examine(Says([spoil(one.answer) for one in of_task]), task, difficulty=d, count=COUNT)
+        ]
+        for row in (one for one in rows_of(outcomes) if f"{one.task} at {one.difficulty:g}: {one.metric}" in figures):
+            name = f"{row.task} at {row.difficulty:g}: {row.metric}"
+            assert figures[name] == pytest.approx(100 * row.figure)
 
 
 @pytest.mark.parametrize("metric", scores.METRICS)
@@ -97,7 +120,7 @@ def test_every_metric_is_the_recipes(metric: str, told: str, answer: str, is_cha
         assert METRICS[metric](told, wanted) == pytest.approx(part.right / part.of)
 
 
-def test_questions_of_version_1(tmp_path: Path) -> None:
+def test_boxes_and_counts_of_drawn_shapes(tmp_path: Path) -> None:
     """Boxes and points among drawn shapes, whose targets are exported with them."""
     rows = [*rows_of_examination(tmp_path, 6, ["shapes"], [0.2])]
     write(tmp_path, iter(rows))

@@ -1,0 +1,50 @@
+"""Keeps what a run has learnt in a file small enough for the repository: `python -m recipes.tiny keep RUN FILE`.
+
+The file holds the averaged weights and the teachers of the newest save, in bfloat16, and is what `--start` of the course
+takes. It is no save: the optimiser, the data's place and the curves are left out. Teachers of letters and names fit a
+run with the same packs, whose classes are the same.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from anyres.errors import CheckpointError
+from anyres.training.saves import STATE_FILE, complete_saves
+
+__all__ = ["keep", "main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m recipes.tiny keep", description=__doc__)
+    parser.add_argument("run", type=Path, help="what --out of the course was")
+    parser.add_argument("file", type=Path, help="where it is written")
+    options = parser.parse_args(arguments)
+    print(f"{options.file}: {keep(options.run, options.file):,} bytes")
+
+
+def keep(run: Path, file: Path) -> int:
+    """Writes `file` from the newest save of `run`; gives its size. CheckpointError where there is no save."""
+    saves = complete_saves(run)
+    if not saves:
+        raise CheckpointError(str(run), "no save", "the folder of a run that has saved")
+    state = torch.load(saves[-1] / STATE_FILE, weights_only=True, map_location="cpu")
+    weights = state["average"] or state["model"]
+    kept = {"model": halved(weights), "auxiliary": halved(state["auxiliary"] or {})}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(kept, file)
+    return file.stat().st_size
+
+
+def halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same in bfloat16; counts and levels, which are in float64, as they are."""
+    return {
+        name: tensor.to(torch.bfloat16) if tensor.dtype == torch.float32 else tensor for name, tensor in tensors.items()
+    }
+
+
+if __name__ == "__main__":
+    main()
