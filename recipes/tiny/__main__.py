@@ -11,6 +11,7 @@ COMMANDS: Mapping[str, str] = {
     "preview": "a contact sheet of all tasks at three difficulties, as a PNG",
     "speed": "samples and visual tokens a second of each task on one core",
     "course": "trains the embedded checkpoint, version 1; goes on from the newest save",
+    "keep": "keeps what a run has learnt in a file that another run starts from",
     "curve": "draws the loss and what a run answers on held-out content, as a PNG",
     "real": "asks a checkpoint about real scans, photographs and clips, and writes the page of its answers",
     "examination": "measures a checkpoint on held-out content and writes its card",

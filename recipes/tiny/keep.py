@@ -1,8 +1,8 @@
 """Keeps what a run has learnt in a file small enough for the repository: `python -m recipes.tiny keep RUN FILE`.
 
-The file holds the averaged weights and the teachers of the newest save, in bfloat16, and is what `--start` of the course
-takes. It is no save: the optimiser, the data's place and the curves are left out. Teachers of letters and names fit a
-run with the same packs, whose classes are the same.
+The file holds the averaged weights and the teachers of the newest save, in bfloat16, and is what `--start` of the
+course takes. It is no save: the optimiser, the data's place and the curves are left out. Teachers of letters and names
+fit a run with the same packs, whose classes are the same.
 """
 
 import argparse
@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from anyres.errors import CheckpointError
-from anyres.training.saves import STATE_FILE, complete_saves
+from anyres.training.saves import complete_saves
+from anyres.training.trainer import STATE_FILE
 
 __all__ = ["keep", "main"]
 

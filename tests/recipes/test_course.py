@@ -11,6 +11,7 @@ from anyres.chat import GenerationOptions, ImagePart, Message, TextPart
 from anyres.errors import CheckpointError
 from anyres.training.saves import complete_saves
 from recipes.tiny import course
+from recipes.tiny.__main__ import main as recipe
 from recipes.tiny.course import Course, main, parser, training_config
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture
 from recipes.tiny.scale import SCALES, new_model, write_start
@@ -50,6 +51,29 @@ def test_a_save_opens_and_answers(run: Path) -> None:
     asked = [Message("user", [ImagePart(picture), TextPart("Read the text.")])]
     answer = model.chat(asked, options=GenerationOptions(max_tokens=4, temperature=0.0))
     assert answer.usage.completion_tokens <= 4
+
+
+def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path) -> None:
+    """Averaged weights and teachers, up to the rounding of bfloat16, and the levels; a step is a new run's first."""
+    file = tmp_path / "kept.pt"
+    recipe(["keep", str(run), str(file)])
+    state = torch.load(complete_saves(run)[-1] / "training_state.pt", weights_only=True)
+    one = Course(
+        parser().parse_args(options_of(tmp_path / "out", "--steps", "1", "--workers", "0", "--start", str(file)))
+    )
+    assert one.trainer.progress.step == 0
+    for ours, theirs in ((one.trainer.model, state["average"]), (one.teachers, state["auxiliary"])):
+        for name, own in ours.state_dict().items():
+            told = theirs[name].bfloat16().float() if theirs[name].dtype == torch.float32 else theirs[name]
+            assert torch.equal(own, told), name
+    assert one._levels() == dict(zip(GROUPS, state["auxiliary"]["levels_G"].tolist(), strict=True))
+    assert file.stat().st_size < 0.2 * (complete_saves(run)[-1] / "training_state.pt").stat().st_size
+
+
+def test_nothing_is_kept_of_what_was_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no save"):
+        recipe(["keep", str(tmp_path), str(tmp_path / "kept.pt")])
+    assert not (tmp_path / "kept.pt").exists()
 
 
 def test_cut_off_and_continued_is_the_same_run(run: Path, tmp_path: Path) -> None:
