@@ -1,7 +1,7 @@
 """What the factory prints with: faces by script, and texts by language, from packed files or from what is installed.
 
-`python -m recipes.tiny.pack` builds the packs. Without them the installed Latin faces and the committed texts serve,
-so that tests run everywhere; then most scripts and languages have nothing at all.
+`python -m recipes.tiny.pack` builds the packs. Without them the faces that come with matplotlib and the committed texts
+serve, the same ones on every machine; then most scripts and languages have nothing at all.
 """
 
 import hashlib
@@ -13,13 +13,14 @@ import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import ImageFont, features
 
 from anyres.errors import MissingDependencyError, OptionError
-from recipes.tiny.fonts import Face, builtin_fonts, system_fonts
+from recipes.tiny.fonts import Face, builtin_fonts
 from recipes.tiny.rude import is_rude
 
 __all__ = ["FOLDER", "LANGUAGES", "SCRIPTS", "SPLITS", "Assets", "Block", "Document", "PackedFace", "script_of"]
@@ -35,14 +36,27 @@ LANGUAGES: Mapping[str, str] = {
     "ru": "cyrillic", "el": "greek", "zh": "han", "ja": "kana", "ko": "hangul", "ar": "arabic",
 }  # fmt: skip
 """Each language's script."""
-PROBES = {"cyrillic": "Жяё", "greek": "Ωλή"}
-"""Characters that tell whether an installed Latin face also serves another script."""
-INSTALLED = {
-    "mono": ("courier", "cousine", "dejavu mono", "libertine mono", "inconsolata", "fira code", "jetbrains mono"),
-    "receipt": ("ocr a", "ocr b", "cousine", "dejavu mono", "jetbrains mono"),
-    "handwriting": ("comic neue", "chancery"),
+PLAIN, SLANTED = (
+    ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold"),
+    ("DejaVuSans-Oblique", "DejaVuSerif-Italic"),
+)
+MONO = ("DejaVuSansMono", "DejaVuSansMono-Bold")
+STIX, STIX_ITALIC = ("STIXGeneral", "STIXGeneralBol"), ("STIXGeneralItalic",)
+BUNDLED: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("latin", "train"): (*PLAIN, *SLANTED, *MONO),
+    ("cyrillic", "train"): PLAIN,
+    ("greek", "train"): PLAIN,
+    ("handwriting", "train"): SLANTED,
+    ("mono", "train"): MONO[:1],
+    ("receipt", "train"): MONO[:1],
+    ("latin", "held_out"): (*STIX, *STIX_ITALIC),
+    ("cyrillic", "held_out"): STIX,
+    ("greek", "held_out"): STIX,
+    ("handwriting", "held_out"): STIX_ITALIC,
+    ("mono", "held_out"): ("cmtt10", "STIXGeneral"),
+    ("receipt", "held_out"): ("cmtt10", "STIXGeneral"),
 }
-"""The families of recipes/tiny/fonts.py that stand in for a pack's."""
+"""Files of matplotlib by script and split; upright and slanted ones stand in for hands and tills."""
 SENTENCE = re.compile(r"(?<=\D[.!?…])\s+|(?<=[。！？])")
 Families = tuple[tuple[Face, ...], ...]
 
@@ -94,9 +108,9 @@ class Assets:
 
     @classmethod
     def open(cls, folder: Path | None = None) -> "Assets":
-        """The packs in `folder` (recipes/tiny/assets unless given); what is not packed comes from this machine."""
+        """The packs in `folder` (recipes/tiny/assets unless given); what is not packed is bundled or missing."""
         folder = folder or FOLDER
-        faces = packed_faces(folder / FONTS) if (folder / FONTS).is_file() else installed_faces()
+        faces = packed_faces(folder / FONTS) if (folder / FONTS).is_file() else bundled_faces()
         texts = folder / TEXTS if (folder / TEXTS).is_file() else folder / COMMITTED_TEXTS
         if not texts.is_file():
             texts = FOLDER / COMMITTED_TEXTS
@@ -211,28 +225,24 @@ def unpacked(pack: Path) -> Path:
     return folder
 
 
-def installed_faces() -> dict[tuple[str, str], Families]:
-    """The installed families by script; Pillow's own face in both splits where the packages are not installed."""
-    try:
-        fonts = system_fonts()
-    except MissingDependencyError:
+def bundled_faces() -> dict[tuple[str, str], Families]:
+    """The faces in matplotlib's package, by script; Pillow's own in both splits where it is not installed."""
+    found = find_spec("matplotlib")
+    if found is None or found.origin is None:
         fonts = builtin_fonts()
-        return {(script, split): fonts.families(split) for script in ("latin", *INSTALLED) for split in SPLITS}
-    found: dict[tuple[str, str], Families] = {}
-    for split in SPLITS:
-        families = tuple(tuple(as_packed(face) for face in family) for family in fonts.families(split))
-        found["latin", split] = families
-        for script, probe in PROBES.items():
-            serving = (tuple(face for face in family if face.covers(probe)) for family in families)
-            found[script, split] = tuple(family for family in serving if family)
-        for script, names in INSTALLED.items():
-            found[script, split] = tuple(family for family in families if family[0].family in names)
-    return found
+        return {key: fonts.families(key[1]) for key in BUNDLED if key[0] not in ("cyrillic", "greek")}
+    folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"
+    return {key: families_of(folder, names) for key, names in BUNDLED.items()}
 
 
-def as_packed(face: Face) -> Face:
-    """The face with the coverage of every script."""
-    return PackedFace(face.name, face.family, face.path, face.plain)
+def families_of(folder: Path, names: Iterable[str]) -> Families:
+    """The faces of some files, grouped by the design that begins their names."""
+    grouped: dict[str, list[Face]] = {}
+    for name in names:
+        family = name.partition("-")[0].removesuffix("Italic").removesuffix("Bol")
+        plain = not name.endswith(("Oblique", "Italic"))
+        grouped.setdefault(family, []).append(PackedFace(name, family, folder / f"{name}.ttf", plain))
+    return tuple(map(tuple, grouped.values()))
 
 
 # ---- texts ----

@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from anyres.errors import MissingDependencyError
 from recipes.tiny import clips, corpus, fonts, lines, noise, pack_texts, phrases, scenes, texts, things
 from recipes.tiny.things import SLOTS
 from tests.recipes.samples import drawing
@@ -229,31 +228,6 @@ def test_unprintable_characters_are_dropped() -> None:
 
 
 # ---- fonts ----
-
-
-def test_families_share_no_file_and_a_fifth_is_held_out() -> None:
-    stems = [stem for family in fonts.FAMILIES for stem in family.stems]
-    assert len(stems) == len(set(stems))
-    held_out = [family.name for family in fonts.FAMILIES if family.held_out]
-    assert 0.15 <= len(held_out) / len(fonts.FAMILIES) <= 0.25
-    assert {"bookman", "lato", "jetbrains mono"} <= set(held_out)
-    assert all(name.startswith("fonts-") for family in fonts.FAMILIES for name in family.packages)
-
-
-def test_faces_leave_out_what_is_too_thin_and_mark_slanted_ones() -> None:
-    names = ("Lato-Thin", "Lato-Regular", "Lato-BoldItalic", "Lato-Hairline")
-    files = {"Lato": {name: Path(f"/fonts/{name}.ttf") for name in names}}
-    family = next(family for family in fonts.FAMILIES if family.name == "lato")
-    assert [(face.name, face.plain) for face in fonts.faces_of(family, files)] == [
-        ("Lato-BoldItalic", False),
-        ("Lato-Regular", True),
-    ]
-
-
-def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fonts, "FONT_ROOTS", (tmp_path,))
-    with pytest.raises(MissingDependencyError, match=r"apt-get install .*fonts-dejavu .*fonts-urw-base35"):
-        fonts.system_fonts.__wrapped__()
 
 
 def test_coverage_tells_drawn_characters_from_missing_ones() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from recipes.tiny.assets import Assets
 from recipes.tiny.mixture import Task
 from recipes.tiny.preview import chosen_tasks
+from recipes.tiny.scenes import LARGEST
 from recipes.tiny.speed import Rate, main, measure, mixed, rounded, samples, table
 
 FAST, SLOW = Task("line", "x", "make_fast", 0.75), Task("page", "x", "make_slow", 0.25, opens=0.3)
@@ -41,7 +42,7 @@ def test_the_first_sample_is_not_counted() -> None:
 def test_samples_are_those_of_the_task() -> None:
     (task,) = chosen_tasks(["shape"])
     found = samples(task, 0.5, split="train", assets=Assets.open())
-    assert all(4 <= next(found) <= 400 for _ in range(5))
+    assert all(4 <= next(found) <= LARGEST**2 for _ in range(5))
 
 
 def test_the_table_has_a_row_for_each_task() -> None:
