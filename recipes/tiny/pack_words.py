@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from html.parser import HTMLParser
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -89,11 +89,20 @@ class Page(HTMLParser):
             self.found[-1] = (kind, text + data)
 
 
+def check_tools() -> None:
+    """MissingDependencyError where one of TOOLS is not there, or another version of it."""
+    for name, wanted in TOOLS.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = "not installed"
+        if found != wanted:
+            raise MissingDependencyError(name, found, f"pip install {name}=={wanted}")
+
+
 def build(out: Path) -> None:
     """Writes `out`/words.txt.xz."""
-    for name, wanted in TOOLS.items():
-        if version(name) != wanted:
-            raise MissingDependencyError(name, version(name), f"pip install {name}=={wanted}")
+    check_tools()
     root = opened(packages("text_packages.tsv"), Path(tempfile.gettempdir()) / "anyres-tiny-downloads")
     documents = kept(chain(gnome(root / "gnome-user-docs"), handbook(root / "debian-handbook"), english(root)))
     phrases = kept(chain(words(), names()))

@@ -5,6 +5,7 @@ import lzma
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import ImageFont
 
 from anyres.errors import DownloadError, MissingDependencyError, OptionError
-from recipes.tiny import assets
+from recipes.tiny import assets, pack_words
 from recipes.tiny import pack as packing
 from recipes.tiny.assets import LANGUAGES, SCRIPTS, SPLITS, Assets, Block, PackedFace, script_of, sentences_of
 from recipes.tiny.font_sources import designs, packages
@@ -276,3 +277,15 @@ def test_a_handbook_page_becomes_blocks() -> None:
     assert [(kind, text) for kind, text in page.found if text] == [
         ("heading", "A b"), ("paragraph", "One two"), ("item", "Three"), ("paragraph", "Four"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("found", [None, "0.1"])
+def test_tools_of_the_words_are_named(monkeypatch: pytest.MonkeyPatch, found: str | None) -> None:
+    def version(name: str) -> str:
+        if found is None:
+            raise PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(pack_words, "version", version)
+    with pytest.raises(MissingDependencyError, match=rf"{found or 'not installed'}.*pip install wordfreq=="):
+        pack_words.check_tools()

@@ -126,7 +126,10 @@ def test_questions_fit_the_kind_and_the_language() -> None:
     assert reading.question_for(rng, "prose", "pt") in reading.QUESTIONS["en"]
 
 
-@pytest.mark.skipif(not (packs.FOLDER / packs.FONTS).is_file(), reason="needs the packs of python -m recipes.tiny.pack")
+@pytest.mark.skipif(
+    not all((packs.FOLDER / name).is_file() for name in (packs.FONTS, packs.TEXTS)),
+    reason="needs the packs of python -m recipes.tiny.pack",
+)
 def test_with_the_packs_other_scripts_come_too() -> None:
     opened = Assets.open()
     found = {made(opened, seed, 0.4, split).language for seed in range(120) for split in packs.SPLITS}
