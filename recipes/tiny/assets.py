@@ -1,4 +1,4 @@
-"""What the factory prints with: faces by script, and texts by language, from packed files or from what is installed.
+"""What the factory prints with: faces by script, and texts by language, from packs or from what is bundled.
 
 `python -m recipes.tiny.pack` builds the packs. Without them the faces that come with matplotlib and the committed texts
 serve, the same ones on every machine; then most scripts and languages have nothing at all.
@@ -36,10 +36,8 @@ LANGUAGES: Mapping[str, str] = {
     "ru": "cyrillic", "el": "greek", "zh": "han", "ja": "kana", "ko": "hangul", "ar": "arabic",
 }  # fmt: skip
 """Each language's script."""
-PLAIN, SLANTED = (
-    ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold"),
-    ("DejaVuSans-Oblique", "DejaVuSerif-Italic"),
-)
+PLAIN = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold")
+SLANTED = ("DejaVuSans-Oblique", "DejaVuSerif-Italic")
 MONO = ("DejaVuSansMono", "DejaVuSansMono-Bold")
 STIX, STIX_ITALIC = ("STIXGeneral", "STIXGeneralBol"), ("STIXGeneralItalic",)
 BUNDLED: Mapping[tuple[str, str], tuple[str, ...]] = {
@@ -56,7 +54,7 @@ BUNDLED: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("mono", "held_out"): ("cmtt10", "STIXGeneral"),
     ("receipt", "held_out"): ("cmtt10", "STIXGeneral"),
 }
-"""Files of matplotlib by script and split; upright and slanted ones stand in for hands and tills."""
+"""Files of matplotlib by script and split; slanted ones stand in for hands, those of one width for tills."""
 SENTENCE = re.compile(r"(?<=\D[.!?…])\s+|(?<=[。！？])")
 Families = tuple[tuple[Face, ...], ...]
 
