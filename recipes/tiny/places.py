@@ -25,6 +25,7 @@ __all__ = [
     "Spread",
     "asked",
     "changes",
+    "middles_of",
     "places_of",
     "referent_of",
     "spread",
@@ -58,7 +59,7 @@ def places_of(things: Sequence[Thing], size: tuple[int, int], changed: Mapping[s
     if changed is not None:
         table[:, MOTION], table[:, CHANGE] = 0, 0
     largest = np.zeros(rows * columns)
-    middle = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
+    middle = middles_of(rows, columns)
     for thing in things:
         shares = field_of(thing, size).reshape(rows, CELL, columns, CELL).mean(axis=(1, 3)).reshape(-1)
         seen = ((shares >= 0.1) | (np.arange(len(shares)) == shares.argmax())) & (shares > largest)
@@ -70,6 +71,11 @@ def places_of(things: Sequence[Thing], size: tuple[int, int], changed: Mapping[s
             right, down, change = changed.get(thing.name, (0.0, 0.0, 0.0))
             table[seen, MOTION.start : CHANGE + 1] = right / STEP, down / STEP, change
     return table
+
+
+def middles_of(rows: int, columns: int) -> NDArray[np.float64]:
+    """x and y [rows * columns, 2] of the middles of cells, row-major, in cells."""
+    return np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1).reshape(-1, 2)
 
 
 def _centred(row: NDArray[np.float32], thing: Thing) -> None:

@@ -2,7 +2,8 @@
 
 Answers copy print in many forms: whole pages, values in JSON, cells of Markdown, terms of a sum. A part of the answer
 that is printed once, or again after the part before it, has a place; of any other nothing is said. A place is three
-numbers: the cell, which of the cell's letters it is, and which of its word's.
+numbers: the cell, which of the cell's letters it is, and which of its word's. The numbers of a box have a place, too:
+a cell of the thing in it, which is to be asked where the thing lies.
 """
 
 import re
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from recipes.tiny.example import Word
 from recipes.tiny.lines import CELL, IGNORED
+from recipes.tiny.places import middles_of
 
 __all__ = [
+    "BOXES",
     "IN_CELL",
     "IN_PICTURE",
     "IN_WORD",
@@ -23,6 +26,7 @@ __all__ = [
     "along_line",
     "first_letters",
     "in_any_case",
+    "in_boxes",
     "in_print",
     "lowered",
     "nowhere",
@@ -35,6 +39,9 @@ Places = NDArray[np.int16]
 
 PARTS = tuple(map(re.compile, (r'[^"{}\[\]|<>=\n]+', r'[^\s"{}\[\]|<>=]+', r'[^\s"{}\[\]|<>=.,:;?]+')))
 """What an answer that is not printed as it stands is cut into: values and lines, then words, with and without marks."""
+BOXES = re.compile(r"\((\d+),(\d+)\),\((\d+),(\d+)\)")
+NEAR = 0.06
+"""Cells by which a box in thousandths of the picture may miss that of the thing."""
 SURE = 3
 """Characters from which on a piece that is printed several times is taken to be the next of them."""
 
@@ -83,6 +90,28 @@ def in_print(answer: str, printed: Print) -> Places:
     """
     places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
     _fill(places, 0, answer, 0, printed, PARTS)
+    return _by_bytes(answer, places)
+
+
+def in_boxes(answer: str, things: NDArray[np.float32], size: tuple[int, int]) -> Places:
+    """Of each UTF-8 byte of the answer that is of a box, the cell [bytes, 3] of the thing there that is nearest to its
+    middle; of all others IGNORED.
+
+    `things` [rows * columns, 4] is, for each cell, the box of the thing that is seen in it, in cells from the picture's
+    top left corner, NaN where there is none; `size` the picture's rows and columns.
+
+    >>> things = np.array([[0, 0, 2, 1], [0, 0, 2, 1], [np.nan] * 4, [3.2, 0, 3.6, 1]], dtype=np.float32)
+    >>> in_boxes("star (800,0),(900,999)", things, (1, 4))[[0, 5, -1], IN_PICTURE].tolist()
+    [-100, 3, 3]
+    """
+    rows, columns = size
+    places = np.full((len(answer), 3), IGNORED, dtype=np.int16)
+    for found in BOXES.finditer(answer):
+        box = np.array([int(one) for one in found.groups()]) / 1000 * (columns, rows, columns, rows)
+        off = np.abs(things - box).max(axis=1)
+        away = np.abs(middles_of(rows, columns) - (box[:2] + box[2:]) / 2).sum(axis=1)
+        if (off < NEAR).any():
+            places[found.start() : found.end(), IN_PICTURE] = np.where(off < NEAR, away, np.inf).argmin()
     return _by_bytes(answer, places)
 
 

@@ -26,8 +26,8 @@ SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 
 LARGER, LARGEST = 0.5, 24
 """Share of the hardest scenes that are larger than SCENE_SIZES, and their most cells along a side."""
 MOST = 6
-FURTHER = 3
-"""Questions about a scene beside the one that it was made for."""
+FURTHER, BOXES = 3, 0.55
+"""Questions about a scene beside the one that it was made for, and the share of them that ask for a box."""
 COLOUR_QUESTIONS = (
     "What colour is the {}?",
     "What color is the {}?",
@@ -206,6 +206,16 @@ PLANS = {
 }
 
 
+SHARES = {"box": 4.0, "count": 1.5, "most": 1.5}
+"""How often a question of a kind comes, beside one of the other kinds: what is learnt last comes most."""
+
+
+def drawn_task(rng: np.random.Generator) -> str:
+    """One of PLANS."""
+    shares = np.array([SHARES.get(task, 1.0) for task in PLANS])
+    return [*PLANS][int(rng.choice(len(PLANS), p=shares / shares.sum()))]
+
+
 def box_text(thing: Thing, size: tuple[int, int]) -> str:
     """`(x1,y1),(x2,y2)`, integers 0..999 of the whole picture."""
     height, width = size
@@ -236,7 +246,8 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     there = task not in ("count", "most", "absent") and plan.answer != "no"
     referent = referent_of(things[0], size) if there else unnamed
     first = Asked(plan.question, answer, referent, spread(things, plan.about, size))
-    return Scene(frame, [first, *further(rng, things, size)], cells_of(things, size), places_of(things, size))
+    told = things[:1] if task == "box" else []
+    return Scene(frame, [first, *further(rng, things, told, size)], cells_of(things, size), places_of(things, size))
 
 
 def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
@@ -247,14 +258,17 @@ def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
     return SCENE_SIZES[int(rng.integers(len(SCENE_SIZES)))]
 
 
-def further(rng: np.random.Generator, things: list[Thing], size: tuple[int, int]) -> list[Asked]:
-    """FURTHER questions about a painted scene: how many there are of a kind, and where the only one of a name is."""
+def further(rng: np.random.Generator, things: list[Thing], told: list[Thing], size: tuple[int, int]) -> list[Asked]:
+    """FURTHER questions about a painted scene: how many there are of a kind, and where the only one of a name is.
+
+    A box is asked for once, and none of `told`: it would be copied from the answer above, not looked for.
+    """
     there = [thing.name for thing in things]
-    single = [thing for thing in things if there.count(thing.name) == 1]
+    single = [thing for thing in things if there.count(thing.name) == 1 and thing not in told]
     found = []
     for _ in range(FURTHER):
-        if single and rng.random() < 0.3:
-            thing = single[int(rng.integers(len(single)))]
+        if single and rng.random() < BOXES:
+            thing = single.pop(int(rng.integers(len(single))))
             question = pick(rng, BOX_QUESTIONS).format(thing.name)
             answer, where = box_answer(thing.name, box_text(thing, size)), spread(things, [thing.name], size)
             found.append(Asked(question, answer, referent_of(thing, size), where))

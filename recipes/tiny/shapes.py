@@ -31,11 +31,11 @@ def make_shapes(
     difficulty: float,
     assets: Assets,  # noqa: ARG001
 ) -> Example:
-    """One question about a picture of coloured shapes, of all kinds of questions alike.
+    """One question about a picture of coloured shapes, of all kinds; boxes and counts come most.
 
     Shapes and colours are the same in both splits; only their arrangements differ.
     """
-    task = pick(rng, tuple(scenes.PLANS))
+    task = scenes.drawn_task(rng)
     scene = scenes.make_scene(rng, task=task, difficulty=difficulty, size=None)
     names = tuple(tuple(cell) for cell in scene.cells)
     dense = Dense(names=names, places=scene.places, counted=scene.asked[0].spread)

@@ -48,15 +48,15 @@ def targets_of(batch: PackedBatch, device: torch.device) -> Targets:
 
 
 def places_of_tokens(batch: PackedBatch, targets: Targets, byte_lengths_V: Tensor) -> Tensor:
-    """The place [T, 3] where each token of text behind its sample's only picture is printed there; IGNORED where it is
-    not known, and where cells are not the visual tokens."""
+    """The place [T, 3] where each token of text behind its sample's only picture is printed there, or where the thing
+    lies that it tells the box of; IGNORED where it is not known, and where cells are not the visual tokens."""
     lengths_T = byte_lengths_V[batch.token_ids_T]
     places_T3 = torch.full_like(batch.token_ids_T[:, None].expand(-1, 3), IGNORED)
     cells_B = torch.bincount(targets.samples_M, minlength=len(batch.samples)).tolist()
     starts_B, ends_B = _texts(batch, targets)
     for number, (one, start, end) in enumerate(zip(extras_of(batch), starts_B, ends_B, strict=True)):
-        letters = one.items[0].letters if one.items and one.items[0] is not None else None
-        if one.printed is None or letters is None or len(letters) != cells_B[number]:
+        item = one.items[0] if one.items else None
+        if one.printed is None or item is None or item.count != cells_B[number]:
             continue
         bytes_before = lengths_T[start:end].cumsum(0) - lengths_T[start:end]
         told = torch.from_numpy(one.printed).to(places_T3.device).long()

@@ -18,9 +18,19 @@ from recipes.tiny.clocks import HANDS
 from recipes.tiny.example import Dense, Example, question_of
 from recipes.tiny.games import CARDS, DICE
 from recipes.tiny.icon_pack import has_icons, icon_pack
-from recipes.tiny.lines import IGNORED, LONGEST, reading_order
-from recipes.tiny.places import BOX, Places
-from recipes.tiny.pointers import along_line, first_letters, in_any_case, in_print, lowered, nowhere, print_of
+from recipes.tiny.lines import CELL, IGNORED, LONGEST, reading_order
+from recipes.tiny.places import BOX, Places, middles_of
+from recipes.tiny.pointers import (
+    BOXES,
+    along_line,
+    first_letters,
+    in_any_case,
+    in_boxes,
+    in_print,
+    lowered,
+    nowhere,
+    print_of,
+)
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
 
@@ -63,13 +73,18 @@ class Item(NamedTuple):
     counted: NDArray[np.int16] | None = None
     begun: NDArray[np.int16] | None = None
 
+    @property
+    def count(self) -> int:
+        """The cells of what is known of it, M; 0 where nothing is."""
+        return next((len(told) for told in self if told is not None), 0)
+
 
 class Taught(NamedTuple):
     """`asked` is the class of the only thing that the question names, len(names) when it names none, else IGNORED;
     `referent` its box in cells from the top left corner and 1 when it is there, or 0; NaN for what is not known;
     `printed` [bytes, 3] of each byte of the text behind the only picture, questions, answers and the template's words,
-    the place where it is printed as in recipes/tiny/pointers.py, IGNORED for what is not known. All but `printed` is
-    about the first question."""
+    the place where it is printed, or the thing lies, as in recipes/tiny/pointers.py, IGNORED for what is not known. All
+    but `printed` is about the first question."""
 
     spelled: bool
     items: tuple[Item | None, ...]
@@ -136,6 +151,9 @@ def taught(example: Example, classes: Classes, *, spelled: bool, ordered: bool) 
         written = _written(example, item)
         if written is not None:
             printed, items = written.printed, (item._replace(begun=written.begun),)
+        located = _located(example, item)
+        if located is not None:
+            printed = located if printed is None else np.where(located == IGNORED, printed, located)
     asked, name = _asked(example.messages, classes)
     first = example.dense[0] if len(example.dense) == 1 else None
     referent = UNKNOWN
@@ -168,6 +186,19 @@ def _written(example: Example, item: Item) -> Written | None:
         parts = [copied if role == "assistant" else nowhere(text) for role, text in _texts(example.messages)]
         return Written(np.concatenate(parts), first_letters(copied, len(item.order)))
     return None
+
+
+def _located(example: Example, item: Item) -> NDArray[np.int16] | None:
+    """Where the things lie whose boxes the answers tell, as `printed` in Taught; None where they tell none."""
+    rows, columns = (side // CELL for side in _sides(example, 0))
+    if item.places is None or len(item.places) != rows * columns or not any(map(BOXES.search, example.answers)):
+        return None
+    things = item.places[:, BOX] + np.tile(middles_of(rows, columns), 2)
+    told = (
+        in_boxes(text, things, (rows, columns)) if role == "assistant" else nowhere(text)
+        for role, text in _texts(example.messages)
+    )
+    return np.concatenate([*told])
 
 
 def _texts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,8 @@ and columns: the last visual token's own, read off it. From a later one, for eac
 whether that is there, and where, in cells and in parts of the picture. There, each of the last tokens before an answer
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
-told as attention would find it, by products of a query with a key of each; from the later layer, which letter of that
+told as attention would find it, by products of a query with a key of each, and of the numbers of a box a visual token
+of the thing in it; from the later layer, which letter of that
 cell it is. Which letter of its word it is, the early layer tells of it, and the vision encoder's output of the first
 letter of each cell: without these, letters that come twice in a word were lost.
 Of each token of a question, the early layer tells which letters it is made of, by the head that tells the letters of
@@ -64,7 +65,7 @@ FAR = 8.0
 WEIGHTS = {
     "letters": 1.0, "names": 1.0, "order": 1.0, "box": 0.5, "centres": 1.0, "motion": 1.0, "absolute": 0.5,
     "own": 0.2, "size": 0.3, "asked": 0.2, "bands": 0.5, "there": 1.0, "referent": 0.5, "parts": 2.0, "pointer": 1.0,
-    "slot": 0.5, "begun": 0.5, "spelled": 0.2, "pieces": 0.2, "found": 1.0,
+    "located": 0.7, "slot": 0.5, "begun": 0.5, "spelled": 0.2, "pieces": 0.2, "found": 1.0,
 }  # fmt: skip
 """Larger ones drown the answers: the norm of the gradient is 2 to 4 where it goes well."""
 Losses = dict[str, Tensor]
@@ -137,9 +138,7 @@ class Teachers(nn.Module):
         places_T3 = places_of_tokens(batch, targets, self.byte_lengths_V)
         copied_N3 = places_T3[batch.learnt_N + 1]
         losses |= self._reading_losses((early_TD, late_TD), copied_N3, batch, figures)
-        copied_N = copied_N3[:, IN_PICTURE]
-        if (copied_N != IGNORED).any():
-            losses["pointer"] = self._pointer_loss(middle_TD, copied_N, targets, batch, figures)
+        losses |= self._pointer_losses(middle_TD, copied_N3, targets, batch, figures)
         losses |= self._asked_losses(early_TD, places_T3[:, IN_PICTURE], targets, batch, figures)
         total = visual_MD.new_zeros((), dtype=torch.float32)
         for name, part in losses.items():
@@ -257,20 +256,27 @@ class Teachers(nn.Module):
                 losses["parts"] = F.smooth_l1_loss(told[there, PARTS], box / size, beta=0.02)
         return losses
 
-    def _pointer_loss(
-        self, middle_TD: Tensor, copied_N: Tensor, targets: Targets, batch: PackedBatch, figures: dict[str, float]
-    ) -> Tensor:
-        """Which of the visual tokens of its picture each answer's token is printed in."""
-        known_N = copied_N != IGNORED
+    def _pointer_losses(
+        self, middle_TD: Tensor, copied_N3: Tensor, targets: Targets, batch: PackedBatch, figures: dict[str, float]
+    ) -> Losses:
+        """Which of the visual tokens of its picture each answer's token is printed in; for a box's, is in the box."""
+        cells_N, printed_N = copied_N3[:, IN_PICTURE], copied_N3[:, IN_WORD] != IGNORED
         normed_TD = self.middle_norm(middle_TD)
-        scores_KM, wanted_K = _pointed(
-            self.pointer_query(normed_TD[batch.learnt_N[known_N]]),
-            self.pointer_key(normed_TD[batch.visual_at_M]),
-            (batch.learnt_samples[known_N], targets.samples_M),
-            copied_N[known_N],
-        )
-        _add_right(figures, "pointer right", scores_KM, wanted_K)
-        return known_N.float().mean() * F.cross_entropy(scores_KM, wanted_K)
+        keys_MP = self.pointer_key(normed_TD[batch.visual_at_M])
+        losses = {}
+        for name, known_N in (("pointer", printed_N), ("located", (cells_N != IGNORED) & ~printed_N)):
+            if not known_N.any():
+                continue
+            scores_KM, wanted_K = _pointed(
+                self.pointer_query(normed_TD[batch.learnt_N[known_N]]),
+                keys_MP,
+                (batch.learnt_samples[known_N], targets.samples_M),
+                cells_N[known_N],
+            )
+            _add_right(figures, f"{name} right", scores_KM, wanted_K)
+            share = root_of(known_N) if name == "located" else known_N.float().mean()
+            losses[name] = share * F.cross_entropy(scores_KM, wanted_K)
+        return losses
 
     def _asked_losses(
         self, early_TD: Tensor, printed_T: Tensor, targets: Targets, batch: PackedBatch, figures: dict[str, float]

@@ -44,13 +44,13 @@ def test_all_tasks_come_up(assets: Assets) -> None:
     clips_told = Counter(made(shapes.make_shape_clip, assets, seed).task for seed in range(80))
     assert set(scenes_told) == {f"shape-{task}" for task in scenes.PLANS}
     assert set(clips_told) == {f"shape-{task}" for task in clips.STAGES}
-    assert max(scenes_told.values()) < 40
+    assert 25 < scenes_told["shape-box"] < 60, "a third"
 
 
 def test_a_scene_is_told_as_it_was_drawn(assets: Assets) -> None:
     example = made(shapes.make_shapes, assets, 5, 0.4)
     rng = np.random.default_rng(5)
-    task = [*scenes.PLANS][int(rng.integers(len(scenes.PLANS)))]
+    task = scenes.drawn_task(rng)
     scene = scenes.make_scene(rng, task=task, difficulty=0.4, size=None)
     assert example.task == f"shape-{task}"
     assert question(example) == scene.asked[0].question

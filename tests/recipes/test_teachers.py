@@ -1,5 +1,6 @@
 """The teachers of version 1 on packs of the real loader."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from anyres.training.supervision import TrainingSample
 from recipes.tiny.assets import FOLDER
 from recipes.tiny.levels import Levels
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture, Task, answer_ids, opened_assets
-from recipes.tiny.pointers import IN_CELL, IN_WORD
+from recipes.tiny.pointers import IN_CELL, IN_PICTURE, IN_WORD
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
 from recipes.tiny.targets import asked_tokens, places_of_tokens, targets_of
 from recipes.tiny.taught import IGNORED, LETTER_SLOTS, NOTHING, Item, Taught, build_classes
@@ -166,9 +167,10 @@ def test_the_tokens_before_an_answer_count_the_bands(bench: Bench) -> None:
         rows, columns = (side // 2 for side in sample.grids[0][1:])
         first = int(pack.learnt_N[pack.learnt_samples == number][0])
         assert ends[number] <= first < ends[number + 1]
+        in_row = item.counted.reshape(rows, columns).sum(axis=1)
         for band in range(BANDS):
-            count = int(item.counted.reshape(rows, columns)[band].sum()) if band < rows else 0
-            told[first - BANDS + 1 + band, count] = 100.0
+            of_band = [row for row in range(rows) if (row if rows <= BANDS else row * BANDS // rows) == band]
+            told[first - BANDS + 1 + band, int(in_row[of_band].sum())] = 100.0
     targets = targets_of(pack, torch.device("cpu"))
     assert int(targets.counted_M.clamp(min=0).sum()) > 2
     assert float(teachers._bands_loss(told, targets, pack)) < 1e-5
@@ -262,9 +264,9 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
             assert copied[answer].tolist() == [*wanted, [IGNORED] * 3], "a token a byte, and the end"
             exact += 1
         told = zip(pack.targets_N[pack.learnt_samples == number], copied[pack.learnt_samples == number], strict=True)
-        for token, (cell, slot, _) in told:
+        for token, (cell, slot, letter) in told:
             char = tokenizer.decode([int(token)])
-            if cell != IGNORED and char in bench.classes.letters:
+            if letter != IGNORED and char in bench.classes.letters:
                 assert item.letters is not None
                 near = item.letters[max(0, int(cell) - 1) : int(cell) + 2]
                 there.append(bench.classes.letters[char] in near)
@@ -273,6 +275,39 @@ def test_further_questions_have_pointers_and_leave_the_first_ones_referent(bench
     assert exact > 2
     assert len(there) > 50
     assert sum(there) > 0.93 * len(there), "a slanted scan puts a few letters into the next row"
+
+
+def test_numbers_of_boxes_are_read_off_the_things(bench: Bench) -> None:
+    """Each is where a cell lies whose own box, told by another part of the factory, is that of the answer; a head that
+    points there has no loss."""
+    _, teachers = bench.model()
+    pack = bench.pack("make_shapes", "make_line", count=16)
+    targets, tokenizer = targets_of(pack, torch.device("cpu")), Tokenizer.from_folder(CHECKPOINT)
+    copied = places_of_tokens(pack, targets, teachers.byte_lengths_V)[pack.learnt_N + 1]
+    located_N = (copied[:, IN_PICTURE] != IGNORED) & (copied[:, IN_WORD] == IGNORED)
+    first_M = torch.tensor([int((targets.samples_M == number).nonzero()[0]) for number in range(len(pack.samples))])
+    visual_N = first_M[pack.learnt_samples] + copied[:, IN_PICTURE]
+    boxes, at = 0, located_N.nonzero().flatten()
+    for run in at.tensor_split((at.diff() > 1).nonzero()[:, 0] + 1):
+        numbers = re.fullmatch(r"\((\d+),(\d+)\),\((\d+),(\d+)\)", tokenizer.decode(pack.targets_N[run].tolist()))
+        assert numbers is not None
+        (visual,) = visual_N[run].unique().tolist()
+        column, row, columns, rows = targets.cells_M4[visual].tolist()
+        own = targets.places_MX[visual, :4] + torch.tensor([column, row, column, row]) + 0.5
+        told = torch.tensor([int(one) for one in numbers.groups()]) / 1000 * torch.tensor([columns, rows] * 2)
+        assert float((own - told).abs().max()) < 0.06
+        boxes += 1
+    assert boxes > 8
+    for name in ("middle_norm", "pointer_query", "pointer_key"):
+        setattr(teachers, name, torch.nn.Identity())
+    middle = torch.zeros(len(pack.token_ids_T), len(pack.visual_at_M))
+    middle[pack.visual_at_M] = 1000.0 * torch.eye(len(pack.visual_at_M))
+    middle[pack.learnt_N[located_N], visual_N[located_N]] = 1.0
+    figures: dict[str, float] = {}
+    assert float(teachers._pointer_losses(middle, copied, targets, pack, figures)["located"]) < 1e-5
+    assert figures["located right"] == 1.0
+    middle[pack.visual_at_M] = middle[pack.visual_at_M].roll(1, 1)
+    assert float(teachers._pointer_losses(middle, copied, targets, pack, {})["located"]) > 1
 
 
 def test_visual_tokens_are_told_their_places_and_answers_the_size(bench: Bench) -> None:
