@@ -32,7 +32,7 @@ from recipes.tiny.assets import LANGUAGES
 from recipes.tiny.levels import Levels, block_size
 from recipes.tiny.mixture import GROUPS, READING, TASKS, Mixture, Task, answer_ids, group_of, missing, opened_assets
 from recipes.tiny.scale import MAX_PIXELS, SCALES, new_model, write_start
-from recipes.tiny.taught import build_classes
+from recipes.tiny.taught import CLASSES, build_classes
 from recipes.tiny.teachers import Teachers
 from recipes.tiny.validation import Validation
 
@@ -112,7 +112,8 @@ class Course:
             workers_ahead=DEPTH * max(1, config.data.workers),
         )
         tokenizer = Tokenizer.from_folder(start)
-        classes = build_classes(assets, tokenizer, self.out / "classes.json")
+        self._start_classes()
+        classes = build_classes(assets, tokenizer, self.out / CLASSES)
         self.levels = Levels(self.out / "levels.csv", tuple(GROUPS))
         tasks = tuple(task for task in tasks if task not in absent)
         self.validation = Validation(
@@ -127,7 +128,7 @@ class Course:
         mixture = Mixture(
             tasks,
             self.levels.path,
-            self.out / "classes.json",
+            self.out / CLASSES,
             self.block,
             options.seed,
             languages=tuple(options.languages),
@@ -194,6 +195,16 @@ class Course:
 
     def _levels(self) -> dict[str, float]:
         return {group: float(level) for group, level in zip(GROUPS, self.teachers.levels_G, strict=True)}
+
+    def _start_classes(self) -> None:
+        """A new run tells apart what the run did that its teachers come from, whatever the packs are here."""
+        path, start = self.out / CLASSES, self.options.start
+        if start is None or path.is_file() or not start.is_file():
+            return
+        beside = start.parent.parent / CLASSES
+        kept = torch.load(start, weights_only=True).get("classes") or (beside.is_file() and beside.read_text("utf-8"))
+        if kept:
+            path.write_text(kept, encoding="utf-8")
 
     def _start_teachers(self) -> None:
         """A new run begins at one level, and with the teachers and the levels of the state that it starts from."""

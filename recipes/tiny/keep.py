@@ -1,8 +1,8 @@
 """Keeps what a run has learnt in a file small enough for the repository: `python -m recipes.tiny keep RUN FILE`.
 
-The file holds the averaged weights and the teachers of the newest save, in bfloat16, and is what `--start` of the
-course takes. It is no save: the optimiser, the data's place and the curves are left out. Teachers of letters and names
-fit a run with the same packs, whose classes are the same.
+The file holds the averaged weights and the teachers of the newest save, in bfloat16, and the classes that they tell
+apart; it is what `--start` of the course takes. It is no save: the optimiser, the data's place and the curves are left
+out.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from torch import Tensor
 from anyres.errors import CheckpointError
 from anyres.training.saves import complete_saves
 from anyres.training.trainer import STATE_FILE
+from recipes.tiny.taught import CLASSES
 
 __all__ = ["keep", "main"]
 
@@ -34,7 +35,8 @@ def keep(run: Path, file: Path) -> int:
         raise CheckpointError(str(run), "no save", "the folder of a run that has saved")
     state = torch.load(saves[-1] / STATE_FILE, weights_only=True, map_location="cpu")
     weights = state["average"] or state["model"]
-    kept = {"model": halved(weights), "auxiliary": halved(state["auxiliary"] or {})}
+    classes = (run / CLASSES).read_text(encoding="utf-8")
+    kept = {"model": halved(weights), "auxiliary": halved(state["auxiliary"] or {}), "classes": classes}
     file.parent.mkdir(parents=True, exist_ok=True)
     torch.save(kept, file)
     return file.stat().st_size

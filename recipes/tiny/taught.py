@@ -34,9 +34,11 @@ from recipes.tiny.pointers import (
 from recipes.tiny.screen_drawing import SHOWN
 from recipes.tiny.things import NAMES
 
-__all__ = ["IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Classes", "Item", "Taught", "build_classes",
-           "read_classes", "taught"]  # fmt: skip
+__all__ = ["CLASSES", "IGNORED", "LETTER_SLOTS", "LONGEST", "NAME_SLOTS", "NOTHING", "Classes", "Item", "Taught",
+           "build_classes", "read_classes", "taught"]  # fmt: skip
 
+CLASSES = "classes.json"
+"""The file of them in the folder of a run."""
 NOTHING = -1
 LETTER_SLOTS, NAME_SLOTS = 6, 4
 OWN_CLASSES = 2000

@@ -1,5 +1,7 @@
 """A run of version 1 from its command to a checkpoint that answers, cut off and continued."""
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from recipes.tiny.__main__ import main as recipe
 from recipes.tiny.course import Course, main, parser, training_config
 from recipes.tiny.mixture import GROUPS, TASKS, Mixture
 from recipes.tiny.scale import SCALES, new_model, write_start
+from recipes.tiny.taught import read_classes
 
 CHECKPOINT = Path("anyres/checkpoints/tiny")
 SMALL = ["--scale", "smoke", "--tokenizer", str(CHECKPOINT), "--tasks", "line", "shape", "--device", "cpu"]
@@ -54,9 +57,14 @@ def test_a_save_opens_and_answers(run: Path) -> None:
 
 
 def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path) -> None:
-    """Averaged weights and teachers, up to the rounding of bfloat16, and the levels; a step is a new run's first."""
-    file = tmp_path / "kept.pt"
-    recipe(["keep", str(run), str(file)])
+    """Averaged weights and teachers, up to the rounding of bfloat16, their classes, which are not those that the packs
+    here would give, and the levels; a step is a new run's first."""
+    other, file = tmp_path / "run", tmp_path / "kept.pt"
+    shutil.copytree(run, other)
+    told = json.loads((run / "classes.json").read_text())
+    told["letters"] = dict(zip(reversed(told["letters"]), told["letters"].values(), strict=True))
+    (other / "classes.json").write_text(json.dumps(told))
+    recipe(["keep", str(other), str(file)])
     state = torch.load(complete_saves(run)[-1] / "training_state.pt", weights_only=True)
     one = Course(
         parser().parse_args(options_of(tmp_path / "out", "--steps", "1", "--workers", "0", "--start", str(file)))
@@ -64,10 +72,22 @@ def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path) -> None
     assert one.trainer.progress.step == 0
     for ours, theirs in ((one.trainer.model, state["average"]), (one.teachers, state["auxiliary"])):
         for name, own in ours.state_dict().items():
-            told = theirs[name].bfloat16().float() if theirs[name].dtype == torch.float32 else theirs[name]
-            assert torch.equal(own, told), name
+            kept = theirs[name].bfloat16().float() if theirs[name].dtype == torch.float32 else theirs[name]
+            assert torch.equal(own, kept), name
+    assert read_classes(tmp_path / "out" / "classes.json").letters == told["letters"]
     assert one._levels() == dict(zip(GROUPS, state["auxiliary"]["levels_G"].tolist(), strict=True))
     assert file.stat().st_size < 0.2 * (complete_saves(run)[-1] / "training_state.pt").stat().st_size
+
+
+def test_a_state_starts_another_run_with_its_classes(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "run"
+    shutil.copytree(run, other)
+    told = json.loads((run / "classes.json").read_text())
+    told["names"] = told["names"][::-1]
+    (other / "classes.json").write_text(json.dumps(told))
+    start = complete_saves(other)[-1] / "training_state.pt"
+    Course(parser().parse_args(options_of(tmp_path / "out", "--steps", "1", "--workers", "0", "--start", str(start))))
+    assert [*read_classes(tmp_path / "out" / "classes.json").names] == told["names"]
 
 
 def test_nothing_is_kept_of_what_was_not_saved(tmp_path: Path) -> None:
