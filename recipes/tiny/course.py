@@ -16,6 +16,7 @@ from types import FrameType
 import torch
 
 from anyres.engine.device import choose_device
+from anyres.errors import CheckpointError
 from anyres.processing.tokenizer import Tokenizer
 from anyres.training.config import (
     DataConfig,
@@ -63,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     limit.add_argument("--steps", type=int, help="of the run, instead of minutes")
     parser.add_argument("--decay-minutes", type=float, default=0.0, help="the last ones, in which the rates fall")
     parser.add_argument("--start", type=Path, help="a checkpoint or a training_state.pt of the same shape")
+    parser.add_argument("--teachers", type=Path, help="what was kept of a run; else of --start, where that is a file")
     parser.add_argument("--level", type=float, default=0.0, help="of all groups in the first block of a new run")
     parser.add_argument(
         "--levels", type=of_group, nargs="+", default=[], metavar="GROUP=LEVEL", help="of some, instead"
@@ -198,8 +200,8 @@ class Course:
 
     def _start_classes(self) -> None:
         """A new run tells apart what the run did that its teachers come from, whatever the packs are here."""
-        path, start = self.out / CLASSES, self.options.start
-        if start is None or path.is_file() or not start.is_file():
+        path, start = self.out / CLASSES, taught_before(self.options)
+        if start is None or path.is_file():
             return
         beside = start.parent.parent / CLASSES
         kept = torch.load(start, weights_only=True).get("classes") or (beside.is_file() and beside.read_text("utf-8"))
@@ -207,16 +209,17 @@ class Course:
             path.write_text(kept, encoding="utf-8")
 
     def _start_teachers(self) -> None:
-        """A new run begins at one level, and with the teachers and the levels of the state that it starts from."""
+        """A new run begins at one level, with the teachers and the levels of the state that it starts from; `--levels`
+        come last."""
         self.teachers.levels_G.fill_(self.options.level)
-        for group, level in self.options.levels:
-            self.teachers.levels_G[GROUP_NUMBERS[group]] = level
-        start: Path | None = self.options.start
-        if start is not None and start.is_file():
+        start = taught_before(self.options)
+        if start is not None:
             known = torch.load(start, weights_only=True)["auxiliary"] or {}
             ours = self.teachers.state_dict()
             fitting = {name: one for name, one in known.items() if name in ours and one.shape == ours[name].shape}
             self.teachers.load_state_dict(fitting, strict=False)
+        for group, level in self.options.levels:
+            self.teachers.levels_G[GROUP_NUMBERS[group]] = level
 
     def _decide_again(self) -> None:
         """The file as it was at the save that the run goes on from."""
@@ -236,6 +239,15 @@ class Course:
             f"step {figures.step} {progress.seconds / 60:.1f} min {progress.share:.1%} {speed:.0f}/s "
             f"loss {figures.loss:.3f} norm {figures.norm:.2f} | level:told {groups}"
         )
+
+
+def taught_before(options: argparse.Namespace) -> Path | None:
+    """The file that a new run's teachers, their classes and the levels come from, if any."""
+    start: Path | None = options.start
+    teachers: Path | None = options.teachers or (start if start is not None and start.is_file() else None)
+    if teachers is not None and not teachers.is_file():
+        raise CheckpointError(str(teachers), "no such file", "one that `python -m recipes.tiny keep` wrote")
+    return teachers
 
 
 GROUP_NUMBERS = {group: number for number, group in enumerate(GROUPS)}

@@ -46,6 +46,9 @@ LONGEST = {"page": 620, "page-box": 900, "page-find": 900, "page-heading": 700}
 """Most characters of the hardest pages of each task: what has to be written out is shorter."""
 LOOSE = 0.95
 """Most characters to a visual token where an em is as large as one; margins and short lines take the rest."""
+LARGE, EASY = 0.45, 0.1
+"""Share of the pages of large print, as of a scan (300 dots an inch make 50 pixels of 12 points), and up to where there
+are none: the easiest pages are small."""
 ABSENT = 0.08
 """Share of the searches for a text that is not there."""
 HEADINGS = ("title", "heading")
@@ -69,8 +72,8 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
         difficulty *= float(rng.random())
     task = pick_by(rng, TASKS)
     em = em_at(rng, difficulty)
-    if difficulty > 0.5 and rng.random() < 0.4:
-        em = round(em * float(rng.uniform(1.2, 2.8)))
+    if difficulty > EASY and rng.random() < LARGE:
+        em = round(em * float(rng.uniform(1.2, 2.4)))
     while True:
         language = choose_language(rng, assets, split, LEFT_OUT)
         blocks = choose_blocks(rng, language, task, em, split=split, difficulty=difficulty, assets=assets)

@@ -26,7 +26,7 @@ SCENE_SIZES = ((112, 112), (140, 140), (168, 168), (112, 168), (168, 112), (84, 
 LARGER, LARGEST = 0.5, 24
 """Share of the hardest scenes that are larger than SCENE_SIZES, and their most cells along a side."""
 MOST = 6
-FURTHER, BOXES = 3, 0.55
+FURTHER, BOXES = 3, 0.4
 """Questions about a scene beside the one that it was made for, and the share of them that ask for a box."""
 COLOUR_QUESTIONS = (
     "What colour is the {}?",
@@ -206,7 +206,7 @@ PLANS = {
 }
 
 
-SHARES = {"box": 4.0, "count": 1.5, "most": 1.5}
+SHARES = {"box": 3.0, "count": 4.0, "most": 2.0}
 """How often a question of a kind comes, beside one of the other kinds: what is learnt last comes most."""
 
 

@@ -210,7 +210,7 @@ def test_a_second_question_about_a_picture(make_engine: MakeEngine) -> None:
 
 
 def test_a_program_may_end_while_an_answer_is_made() -> None:
-    """The thread is stopped between two steps: no crash, no message, and no waiting for 3,000 tokens."""
+    """The thread is stopped between two steps: no crash, no message but of the machine, no waiting for 1,900 tokens."""
     code = """
 import anyres
 model = anyres.load(device="cpu", dtype="float32")
@@ -218,4 +218,5 @@ stream = model.stream(None, "Hello?", options=anyres.GenerationOptions(max_token
 print(next(stream).text != "")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=500, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("no native kernels")]
+    assert (done.returncode, done.stdout, said) == (0, "True\n", [])

@@ -56,7 +56,8 @@ def test_a_save_opens_and_answers(run: Path) -> None:
     assert answer.usage.completion_tokens <= 4
 
 
-def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", [False, True], ids=["one file", "beside a checkpoint"])
+def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path, *, beside: bool) -> None:
     """Averaged weights and teachers, up to the rounding of bfloat16, their classes, which are not those that the packs
     here would give, and the levels; a step is a new run's first."""
     other, file = tmp_path / "run", tmp_path / "kept.pt"
@@ -64,19 +65,30 @@ def test_what_is_kept_of_a_run_starts_another(run: Path, tmp_path: Path) -> None
     told = json.loads((run / "classes.json").read_text())
     told["letters"] = dict(zip(reversed(told["letters"]), told["letters"].values(), strict=True))
     (other / "classes.json").write_text(json.dumps(told))
-    recipe(["keep", str(other), str(file)])
-    state = torch.load(complete_saves(run)[-1] / "training_state.pt", weights_only=True)
-    one = Course(
-        parser().parse_args(options_of(tmp_path / "out", "--steps", "1", "--workers", "0", "--start", str(file)))
-    )
+    recipe(["keep", str(other), str(file), *["--teachers-only"] * beside])
+    save = complete_saves(run)[-1]
+    state = torch.load(save / "training_state.pt", weights_only=True)
+    begun = ["--start", str(save), "--teachers", str(file)] if beside else ["--start", str(file)]
+    asked = "--steps", "1", "--workers", "0", "--levels", "page=0.7", *begun
+    one = Course(parser().parse_args(options_of(tmp_path / "out", *asked)))
     assert one.trainer.progress.step == 0
     for ours, theirs in ((one.trainer.model, state["average"]), (one.teachers, state["auxiliary"])):
         for name, own in ours.state_dict().items():
+            if name == "levels_G":
+                continue
             kept = theirs[name].bfloat16().float() if theirs[name].dtype == torch.float32 else theirs[name]
             assert torch.equal(own, kept), name
     assert read_classes(tmp_path / "out" / "classes.json").letters == told["letters"]
-    assert one._levels() == dict(zip(GROUPS, state["auxiliary"]["levels_G"].tolist(), strict=True))
-    assert file.stat().st_size < 0.2 * (complete_saves(run)[-1] / "training_state.pt").stat().st_size
+    assert one._levels() == dict(zip(GROUPS, state["auxiliary"]["levels_G"].tolist(), strict=True)) | {"page": 0.7}
+    kept = torch.load(file, weights_only=True)
+    assert ("model" in kept) != beside
+    assert file.stat().st_size < 0.2 * (save / "training_state.pt").stat().st_size
+
+
+def test_teachers_that_are_not_there_are_named(tmp_path: Path) -> None:
+    absent = str(tmp_path / "absent.pt")
+    with pytest.raises(CheckpointError, match=r"absent\.pt: no such file"):
+        Course(parser().parse_args(options_of(tmp_path / "out", "--steps", "1", "--teachers", absent)))
 
 
 def test_a_state_starts_another_run_with_its_classes(run: Path, tmp_path: Path) -> None:
