@@ -56,7 +56,7 @@ def places_of_tokens(batch: PackedBatch, targets: Targets, byte_lengths_V: Tenso
     starts_B, ends_B = _texts(batch, targets)
     for number, (one, start, end) in enumerate(zip(extras_of(batch), starts_B, ends_B, strict=True)):
         item = one.items[0] if one.items else None
-        if one.printed is None or item is None or item.count != cells_B[number]:
+        if one.printed is None or item is None or item.cells != cells_B[number]:
             continue
         bytes_before = lengths_T[start:end].cumsum(0) - lengths_T[start:end]
         told = torch.from_numpy(one.printed).to(places_T3.device).long()

@@ -76,8 +76,8 @@ class Item(NamedTuple):
     begun: NDArray[np.int16] | None = None
 
     @property
-    def count(self) -> int:
-        """The cells of what is known of it, M; 0 where nothing is."""
+    def cells(self) -> int:
+        """How many are known, M; 0 where none is."""
         return next((len(told) for told in self if told is not None), 0)
 
 

@@ -332,7 +332,8 @@ def test_visual_tokens_are_told_their_places_and_answers_the_size(bench: Bench) 
             for half in (0, 1):
                 for value in range(24):
                     head.weight[half * MOST_CELLS + value, 2 * value + half] = 100.0
-        teachers.early_norm, teachers.middle_norm = torch.nn.Identity(), torch.nn.Identity()
+        for name in ("early_norm", "middle_norm"):
+            setattr(teachers, name, torch.nn.Identity())
         for loss in (teachers._own_loss, teachers._size_loss):
             assert loss(hidden_TD, targets, pack) < 1e-3
             assert loss(hidden_TD.roll(1, 0), targets, pack) > 1
