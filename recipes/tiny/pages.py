@@ -46,6 +46,11 @@ LONGEST = {"page": 620, "page-box": 900, "page-find": 900, "page-heading": 700}
 """Most characters of the hardest pages of each task: what has to be written out is shorter."""
 LOOSE = 0.95
 """Most characters to a visual token where an em is as large as one; margins and short lines take the rest."""
+WIDE = 0.3
+"""Share of the pages that are cut-outs of a few long lines: the others are of short ones where they are easy, and that
+teaches too little of where the next line begins."""
+LETTERS, LINES = (26, 44), (1.6, 3.4)
+"""Characters of such a line, and how many lines."""
 LARGE, EASY = 0.45, 0.1
 """Share of the pages of large print, as of a scan (300 dots an inch make 50 pixels of 12 points), and up to where there
 are none: the easiest pages are small."""
@@ -55,6 +60,14 @@ HEADINGS = ("title", "heading")
 BULLETS = ("•", "-", "–", "*", "▪")
 LEFT_OUT = ("ar",)
 """Lines that run to the left are not laid out."""
+
+
+class Size(NamedTuple):
+    """The em of the print in pixels, and about how many characters a line and the whole text have."""
+
+    em: int
+    line: int
+    text: int
 
 
 class Asked(NamedTuple):
@@ -71,22 +84,20 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
     if rng.random() < 0.25:
         difficulty *= float(rng.random())
     task = pick_by(rng, TASKS)
-    em = em_at(rng, difficulty)
-    if difficulty > EASY and rng.random() < LARGE:
-        em = round(em * float(rng.uniform(1.2, 2.4)))
+    size = choose_size(rng, task, difficulty)
     while True:
         language = choose_language(rng, assets, split, LEFT_OUT)
-        blocks = choose_blocks(rng, language, task, em, split=split, difficulty=difficulty, assets=assets)
-        style = choose_style(rng, blocks, language, em, split=split, difficulty=difficulty, assets=assets)
+        blocks = choose_blocks(rng, language, task, size.text, split=split, difficulty=difficulty, assets=assets)
+        style = choose_style(rng, blocks, language, size, split=split, difficulty=difficulty, assets=assets)
         if style is not None:
             break
     for _ in range(6):
-        wanted = choose_target(rng, task, blocks, language, split=split, assets=assets)
-        page = shortened(blocks, style, wanted.target if wanted.there else "", difficulty)
+        about = choose_target(rng, task, blocks, language, split=split, assets=assets)
+        page = shortened(blocks, style, about.target if about.there else "", difficulty)
         if sum(line.target[1] > 0 for line in page.lines) <= 1:
             break
     sheet, marks = printed(rng, page, style, difficulty)
-    question, answer, metric = asked_about(rng, wanted, page, sheet, marks, language=language)
+    question, answer, metric = asked_about(rng, about, page, sheet, marks, language=language)
 
     def further(rng: np.random.Generator) -> tuple[str, str] | None:
         other = pick_by(rng, {name: share for name, share in TASKS.items() if name != "page-find"})
@@ -100,13 +111,24 @@ def make_page(rng: np.random.Generator, *, split: str, difficulty: float, assets
 # ---- what the page says ----
 
 
+def choose_size(rng: np.random.Generator, task: str, difficulty: float) -> Size:
+    """Small print and much of it where it is hard; now and then large print, or long lines."""
+    em = em_at(rng, difficulty)
+    if difficulty > EASY and rng.random() < LARGE:
+        em = round(em * float(rng.uniform(1.2, 2.4)))
+    if difficulty > EASY and rng.random() < WIDE:
+        line = int(rng.integers(*LETTERS))
+        return Size(em, line, int(line * float(rng.uniform(*LINES))))
+    line = int(float(rng.uniform(11, 17)) * (1 - difficulty) + float(rng.uniform(26, 56)) * difficulty)
+    text = int(float(rng.uniform(28, 60)) * (1 - difficulty) + float(rng.uniform(150, LONGEST[task])) * difficulty)
+    return Size(em, line, min(text, int(LOOSE * room(difficulty) * (CELL / em) ** 2)))
+
+
 def choose_blocks(
-    rng: np.random.Generator, language: str, task: str, em: int, *, split: str, difficulty: float, assets: Assets
+    rng: np.random.Generator, language: str, task: str, wanted: int, *, split: str, difficulty: float, assets: Assets
 ) -> list[Block]:
-    """Blocks of one document, shortened to about the wanted amount of text, numbered or marked where they are items."""
+    """Blocks of one document, shortened to about the wanted characters, numbered or marked where they are items."""
     document = pick(rng, assets.documents(language, split))
-    wanted = int(float(rng.uniform(28, 60)) * (1 - difficulty) + float(rng.uniform(150, LONGEST[task])) * difficulty)
-    wanted = min(wanted, int(LOOSE * room(difficulty) * (CELL / em) ** 2))
     wanted = wanted // 2 if language in (*CLOSE, "ko") else wanted
     blocks = start_at(rng, document, heading=task == "page-heading" or rng.random() < 0.5)
     longest = max(12, wanted // (2 if difficulty < 0.3 else 1))
@@ -191,20 +213,20 @@ def choose_style(
     rng: np.random.Generator,
     blocks: Sequence[Block],
     language: str,
-    em: int,
+    size: Size,
     *,
     split: str,
     difficulty: float,
     assets: Assets,
 ) -> Style | None:
-    """Faces and measures; None where no face draws all of the text."""
+    """Faces and measures for print of `size`; None where no face draws all of it."""
+    em, letters, _ = size
     text = "".join(sorted(set("".join(block.text for block in blocks))))
     families = assets.families(script_of(language), split)
     body = face_for(rng, families, text, difficulty=min(difficulty, 0.3))
     if body is None:
         return None
     close = language in (*CLOSE, "ko")
-    letters = int(float(rng.uniform(11, 17)) * (1 - difficulty) + float(rng.uniform(26, 56)) * difficulty)
     return Style(
         body=body,
         bold=heavier(rng, body, families, text),

@@ -106,6 +106,17 @@ def test_easy_pages_are_small(plain: Assets) -> None:
     assert max(sizes) <= 70
 
 
+def test_pages_that_are_not_hard_have_large_print_and_long_lines_too(plain: Assets) -> None:
+    """As scans have them: letters as wide as a cell, and lines that end far from where the next begins."""
+    examples = [made(plain, seed, 0.3) for seed in range(80)]
+    words = [one.dense[0].words for one in examples if one.dense[0] is not None]
+    tall = [max(y2 - y1 for _, (_, y1, _, y2) in told) for told in words if told]
+    widths = [picture(one).shape[1] // 28 for one in examples]
+    lines = [len({round(y2 / 14) for _, (_, _, _, y2) in told}) for told in words if told]
+    assert 8 < sum(one > 35 for one in tall) < 60
+    assert sum(wide >= 18 and count > 1 for wide, count in zip(widths, lines, strict=True)) > 5
+
+
 def test_all_tasks_come_and_some_texts_are_absent(plain: Assets) -> None:
     examples = [made(plain, seed, 0.4) for seed in range(250)]
     assert {example.task for example in examples} == set(pages.TASKS)
