@@ -12,8 +12,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from anyres.engine.device import choose_device
 from anyres.errors import CheckpointError
@@ -114,7 +116,11 @@ class Course:
             workers_ahead=DEPTH * max(1, config.data.workers),
         )
         tokenizer = Tokenizer.from_folder(start)
-        self._start_classes()
+        known = taught_before(options)
+        if (
+            known and known.classes and not (self.out / CLASSES).is_file()
+        ):  # tells apart what that run did, whatever the packs are here
+            (self.out / CLASSES).write_text(known.classes, encoding="utf-8")
         classes = build_classes(assets, tokenizer, self.out / CLASSES)
         self.levels = Levels(self.out / "levels.csv", tuple(GROUPS))
         tasks = tuple(task for task in tasks if task not in absent)
@@ -137,7 +143,7 @@ class Course:
         )
         model = new_model(start, weights=options.start, seed=options.seed)
         self.teachers = Teachers(model, classes, tokenizer, groups=len(GROUPS))
-        self._start_teachers()
+        self._start_teachers(known)
         if config.step.threads:
             torch.set_num_threads(config.step.threads)  # of the optimiser; each of the threads has one core
         self.trainer = Trainer(
@@ -198,25 +204,15 @@ class Course:
     def _levels(self) -> dict[str, float]:
         return {group: float(level) for group, level in zip(GROUPS, self.teachers.levels_G, strict=True)}
 
-    def _start_classes(self) -> None:
-        """A new run tells apart what the run did that its teachers come from, whatever the packs are here."""
-        path, start = self.out / CLASSES, taught_before(self.options)
-        if start is None or path.is_file():
-            return
-        beside = start.parent.parent / CLASSES
-        kept = torch.load(start, weights_only=True).get("classes") or (beside.is_file() and beside.read_text("utf-8"))
-        if kept:
-            path.write_text(kept, encoding="utf-8")
-
-    def _start_teachers(self) -> None:
-        """A new run begins at one level, with the teachers and the levels of the state that it starts from; `--levels`
+    def _start_teachers(self, known: "Known | None") -> None:
+        """A new run begins at one level, with the teachers and the levels of the run that it starts from; `--levels`
         come last."""
         self.teachers.levels_G.fill_(self.options.level)
-        start = taught_before(self.options)
-        if start is not None:
-            known = torch.load(start, weights_only=True)["auxiliary"] or {}
+        if known:
             ours = self.teachers.state_dict()
-            fitting = {name: one for name, one in known.items() if name in ours and one.shape == ours[name].shape}
+            fitting = {
+                name: one for name, one in known.teachers.items() if name in ours and one.shape == ours[name].shape
+            }
             self.teachers.load_state_dict(fitting, strict=False)
         for group, level in self.options.levels:
             self.teachers.levels_G[GROUP_NUMBERS[group]] = level
@@ -241,13 +237,25 @@ class Course:
         )
 
 
-def taught_before(options: argparse.Namespace) -> Path | None:
-    """The file that a new run's teachers, their classes and the levels come from, if any."""
+class Known(NamedTuple):
+    """The teachers of a run, and the text of the classes that they tell apart, where it is known."""
+
+    teachers: Mapping[str, Tensor]
+    classes: str | None
+
+
+def taught_before(options: argparse.Namespace) -> Known | None:
+    """What the run taught with that a new one starts from, if its file is given."""
     start: Path | None = options.start
-    teachers: Path | None = options.teachers or (start if start is not None and start.is_file() else None)
-    if teachers is not None and not teachers.is_file():
-        raise CheckpointError(str(teachers), "no such file", "one that `python -m recipes.tiny keep` wrote")
-    return teachers
+    file: Path | None = options.teachers or (start if start is not None and start.is_file() else None)
+    if file is None:
+        return None
+    if not file.is_file():
+        raise CheckpointError(str(file), "no such file", "one that `python -m recipes.tiny keep` wrote")
+    state = torch.load(file, weights_only=True)
+    beside = file.parent.parent / CLASSES
+    classes = state.get("classes") or (beside.read_text(encoding="utf-8") if beside.is_file() else None)
+    return Known(state["auxiliary"] or {}, classes)
 
 
 GROUP_NUMBERS = {group: number for number, group in enumerate(GROUPS)}

@@ -246,8 +246,7 @@ def make_scene(rng: np.random.Generator, *, task: str, difficulty: float, size: 
     there = task not in ("count", "most", "absent") and plan.answer != "no"
     referent = referent_of(things[0], size) if there else unnamed
     first = Asked(plan.question, answer, referent, spread(things, plan.about, size))
-    told = things[:1] if task == "box" else []
-    return Scene(frame, [first, *further(rng, things, told, size)], cells_of(things, size), places_of(things, size))
+    return Scene(frame, [first, *further(rng, things, size)], cells_of(things, size), places_of(things, size))
 
 
 def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
@@ -258,17 +257,14 @@ def scene_size(rng: np.random.Generator, difficulty: float) -> tuple[int, int]:
     return SCENE_SIZES[int(rng.integers(len(SCENE_SIZES)))]
 
 
-def further(rng: np.random.Generator, things: list[Thing], told: list[Thing], size: tuple[int, int]) -> list[Asked]:
-    """FURTHER questions about a painted scene: how many there are of a kind, and where the only one of a name is.
-
-    A box is asked for once, and none of `told`: it would be copied from the answer above, not looked for.
-    """
+def further(rng: np.random.Generator, things: list[Thing], size: tuple[int, int]) -> list[Asked]:
+    """FURTHER questions about a painted scene: how many there are of a kind, and where the only one of a name is."""
     there = [thing.name for thing in things]
-    single = [thing for thing in things if there.count(thing.name) == 1 and thing not in told]
+    single = [thing for thing in things if there.count(thing.name) == 1]
     found = []
     for _ in range(FURTHER):
         if single and rng.random() < BOXES:
-            thing = single.pop(int(rng.integers(len(single))))
+            thing = single[int(rng.integers(len(single)))]
             question = pick(rng, BOX_QUESTIONS).format(thing.name)
             answer, where = box_answer(thing.name, box_text(thing, size)), spread(things, [thing.name], size)
             found.append(Asked(question, answer, referent_of(thing, size), where))

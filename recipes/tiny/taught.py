@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -181,12 +181,10 @@ def _written(example: Example, item: Item) -> Written | None:
             "assistant": lambda text: in_print(text, printed),
             "user": lambda text: in_print(lowered(text), asked),
         }
-        parts = [places.get(role, nowhere)(text) for role, text in _texts(example.messages)]
-        return Written(np.concatenate(parts), first_letters(printed.places, len(dense.letters)))
+        return Written(_by_role(example, places), first_letters(printed.places, len(dense.letters)))
     if item.order is not None:
         copied = along_line(example.answer, item.order.tolist())
-        parts = [copied if role == "assistant" else nowhere(text) for role, text in _texts(example.messages)]
-        return Written(np.concatenate(parts), first_letters(copied, len(item.order)))
+        return Written(_by_role(example, {"assistant": lambda _: copied}), first_letters(copied, len(item.order)))
     return None
 
 
@@ -196,11 +194,12 @@ def _located(example: Example, item: Item) -> NDArray[np.int16] | None:
     if item.places is None or len(item.places) != rows * columns or not any(map(BOXES.search, example.answers)):
         return None
     things = item.places[:, BOX] + np.tile(middles_of(rows, columns), 2)
-    told = (
-        in_boxes(text, things, (rows, columns)) if role == "assistant" else nowhere(text)
-        for role, text in _texts(example.messages)
-    )
-    return np.concatenate([*told])
+    return _by_role(example, {"assistant": lambda text: in_boxes(text, things, (rows, columns))})
+
+
+def _by_role(example: Example, places: Mapping[str, Callable[[str], NDArray[np.int16]]]) -> NDArray[np.int16]:
+    """`printed` in Taught, with what tells the places of each role's texts; of other roles' nothing is known."""
+    return np.concatenate([places.get(role, nowhere)(text) for role, text in _texts(example.messages)])
 
 
 def _texts(messages: Sequence[Message]) -> Iterator[tuple[str, str]]:

@@ -9,9 +9,9 @@ whether that is there, and where, in cells and in parts of the picture. There, e
 also has a band of the picture to count: how many of the things that are asked for have their centres in its rows.
 From the middle, for each token of an answer that is printed in the picture: which visual token it is to be read from,
 told as attention would find it, by products of a query with a key of each, and of the numbers of a box a visual token
-of the thing in it; from the later layer, which letter of that
-cell it is. Which letter of its word it is, the early layer tells of it, and the vision encoder's output of the first
-letter of each cell: without these, letters that come twice in a word were lost.
+of the thing in it; from the later layer, which letter of that cell it is. Which letter of its word it is, the early
+layer tells of it, and the vision encoder's output of the first letter of each cell: without these, letters that come
+twice in a word were lost.
 Of each token of a question, the early layer tells which letters it is made of, by the head that tells the letters of
 cells, and points to where it is printed: who asks for the total means the number beside that word.
 
@@ -261,10 +261,12 @@ class Teachers(nn.Module):
     ) -> Losses:
         """Which of the visual tokens of its picture each answer's token is printed in; for a box's, is in the box."""
         cells_N, printed_N = copied_N3[:, IN_PICTURE], copied_N3[:, IN_WORD] != IGNORED
+        boxed_N = (cells_N != IGNORED) & ~printed_N
         normed_TD = self.middle_norm(middle_TD)
         keys_MP = self.pointer_key(normed_TD[batch.visual_at_M])
         losses = {}
-        for name, known_N in (("pointer", printed_N), ("located", (cells_N != IGNORED) & ~printed_N)):
+        kinds = ("pointer", printed_N, printed_N.float().mean()), ("located", boxed_N, root_of(boxed_N))
+        for name, known_N, share in kinds:
             if not known_N.any():
                 continue
             scores_KM, wanted_K = _pointed(
@@ -274,7 +276,6 @@ class Teachers(nn.Module):
                 cells_N[known_N],
             )
             _add_right(figures, f"{name} right", scores_KM, wanted_K)
-            share = root_of(known_N) if name == "located" else known_N.float().mean()
             losses[name] = share * F.cross_entropy(scores_KM, wanted_K)
         return losses
 
