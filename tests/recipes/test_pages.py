@@ -1,6 +1,7 @@
 """Pages: everything asked is on the page, where it is said to be."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from anyres.grounding import parse_grounding
 from recipes.tiny import layout, pages
 from recipes.tiny.assets import Assets, Block
-from recipes.tiny.example import Example
+from recipes.tiny.example import Example, Word
 from recipes.tiny.fonts import builtin_fonts
 from recipes.tiny.paper import Paper, Pen, theme
 from tests.recipes.samples import letters, picture, question
@@ -115,6 +116,19 @@ def test_pages_that_are_not_hard_have_large_print_and_long_lines_too(plain: Asse
     lines = [len({round(y2 / 14) for _, (_, _, _, y2) in told}) for told in words if told]
     assert 8 < sum(one > 35 for one in tall) < 60
     assert sum(wide >= 18 and count > 1 for wide, count in zip(widths, lines, strict=True)) > 5
+    longest = [max(line_lengths(told)) for told in words if told]
+    assert sum(one > 28 for one in longest) > 8
+
+
+def line_lengths(words: Sequence[Word]) -> list[int]:
+    """Characters of each line: words are told in the order of print, and a line begins left of the word before it."""
+    lengths, last = [0], 0.0
+    for text, (x1, _, _, _) in words:
+        if x1 < last:
+            lengths.append(0)
+        lengths[-1] += len(text) + 1
+        last = x1
+    return lengths
 
 
 def test_all_tasks_come_and_some_texts_are_absent(plain: Assets) -> None:
